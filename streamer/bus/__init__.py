@@ -1,0 +1,1 @@
+"""All that knows where events go: encoding, hardened producer, Kafka, SQLite."""

@@ -1,0 +1,1 @@
+"""Pure: which groups there are and which windows to ask for next."""

@@ -1,0 +1,1 @@
+"""The PowerP API with scripted faults and replay of real measurements."""

@@ -1,0 +1,1 @@
+"""All that knows the HTTP API of PowerP: token, throttle, wire, client, catalogue."""
