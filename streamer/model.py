@@ -38,6 +38,11 @@ def duration_text(span_ns: int) -> str:
     raise AssertionError("unreachable: every integer is a multiple of one nanosecond")
 
 
+def align_down(instant_ns: int, quantum_ns: int) -> int:
+    """The last multiple of the quantum that is not after the instant."""
+    return instant_ns - instant_ns % quantum_ns
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class SignalId:
     """Names a signal: one measured series of the API."""
@@ -69,6 +74,17 @@ class Series(NamedTuple):
     def name(self) -> str:
         """The full name, unique in a configuration: ``database:index:label``."""
         return f"{self.signal.key}:{self.label}"
+
+    @classmethod
+    def parse(cls, name: str) -> Series:
+        """The series of a full name. ValueError when it is none."""
+        database_id, index, label = name.split(":")
+        signal = SignalId(int(database_id), int(index))
+        if label == "raw":
+            return cls(signal)
+        aggregation, _, period = label.rpartition("@")
+        number = period.rstrip("abcdefghijklmnopqrstuvwxyz")
+        return cls(signal, aggregation, int(number) * dict(_DURATION_UNITS)[period[len(number) :]])
 
 
 class Interval(NamedTuple):
@@ -144,8 +160,8 @@ class Stream:
 
     @property
     def quantum_ns(self) -> int:
-        """What bounds of queries are multiples of: the resample period, 1 when raw."""
-        return self.resample_period_ns or 1
+        """What bounds of queries are multiples of: the resample period, one millisecond when raw."""
+        return self.resample_period_ns or NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,240 @@
+"""The book of one group: its place, and for each of its series the memory, the holes and what is stored of it.
+
+Called by the ledger alone. A book never decides what an answer means; it keeps the figures.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_value
+from streamer.ledger.intervals import joined, punched
+from streamer.ledger.memory import Memory, as_doubles
+from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
+
+
+class Fresh(NamedTuple):
+    """Samples that are remembered and not stored yet."""
+
+    instants_ns: Sequence[int]
+    values: Sequence[Value]
+    revision: int
+
+
+class Stored(NamedTuple):
+    """One commit's stored part of a series: its first and last instant, and the commit's sequence."""
+
+    first_ns: int
+    last_ns: int
+    sequence: int
+
+
+class Account:
+    """What the ledger holds of one series."""
+
+    __slots__ = ("fresh", "holes", "memory", "stored")
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.holes: list[Hole] = []
+        self.stored: deque[Stored] = deque()
+        self.fresh: list[Fresh] = []
+
+    def open_hole(self, hole: Hole) -> None:
+        """Add a hole; one that touches another becomes part of it."""
+        self.holes = joined([*self.holes, hole])
+
+    def cover(self, interval: Interval) -> None:
+        """Take an interval out of the holes."""
+        if self.holes:
+            self.holes = punched(self.holes, interval)
+
+    def has_hole_over(self, interval: Interval) -> bool:
+        """Whether one hole contains the whole interval."""
+        return any(
+            hole.interval.start_ns <= interval.start_ns and interval.end_ns <= hole.interval.end_ns
+            for hole in self.holes
+        )
+
+    def must_keep(self, first_ns: int, last_ns: int, floor_ns: int) -> bool:
+        """Whether something between two instants (inclusive) may still be compared with an answer."""
+        if last_ns >= floor_ns:
+            return True
+        return any(hole.interval.overlaps(Interval(first_ns, last_ns + 1)) for hole in self.holes)
+
+    def record(self, fresh: Fresh) -> None:
+        """Remember samples as published."""
+        self.memory.record(*fresh)
+        self.fresh.append(fresh)
+
+    def keep_unseen(self, series: Series, column: Column, watermark_ns: int, has_null_events: bool) -> Kept:
+        """Compare a column with the memory, remember what differs, and say what is to be published (rule 6)."""
+        difference = self.memory.compare(column)
+        runs: list[Run] = []
+        new = _picked(column, difference.new)
+        nulls = 0
+        if not has_null_events and None in new.values:
+            known = [at for at, value in enumerate(new.values) if value is not None]
+            nulls = len(new.values) - len(known)
+            new = _picked(new, known)
+        if new.instants_ns:
+            self.record(Fresh(new.instants_ns, new.values, 0))
+            late = bisect_left(new.instants_ns, watermark_ns)
+            if late:
+                runs.append(Run(series, 0, True, *_picked(new, range(late))))
+            if late < len(new.instants_ns):
+                runs.append(Run(series, 0, False, *_picked(new, range(late, len(new.instants_ns)))))
+        for revision in sorted({revision for _, revision in difference.revised}):
+            changed = _picked(column, [at for at, other in difference.revised if other == revision])
+            self.record(Fresh(changed.instants_ns, changed.values, revision))
+            runs.append(Run(series, revision, False, *changed))
+        return Kept(runs, nulls, difference.vanished)
+
+
+class Kept(NamedTuple):
+    """What is to be published of a column, nulls left out, and remembered samples that were not in it."""
+
+    runs: list[Run]
+    nulls: int
+    vanished: int
+
+
+class Book:
+    """The place and the accounts of the series of one group. ``group`` is None until the configuration claims it."""
+
+    def __init__(self, stream: str, database_id: int, ages_ns: tuple[int, ...], place: Place) -> None:
+        self.stream = stream
+        self.database_id = database_id
+        self.ages_ns = ages_ns
+        self.place = place
+        self.group: Group | None = None
+        self.accounts: dict[str, Account] = {}
+
+    @property
+    def holes(self) -> Iterable[Hole]:
+        """All holes, series by series."""
+        return (hole for account in self.accounts.values() for hole in account.holes)
+
+    def revisited_at(self, age_ns: int) -> int:
+        """Every instant before it was asked for again at that age or an older one; the floor when none was."""
+        known = [self.place.revisited_ns[at] for at, age in enumerate(self.ages_ns) if age >= age_ns]
+        return max([self.place.floor_ns, *known])
+
+    def raise_floor(self, overlap_ns: int, quantum_ns: int) -> None:
+        """Let go of what no query of this group can ask for again (rule 10); what open holes need stays."""
+        place = self.place
+        lowest_ns = min(*place.revisited_ns, align_down(place.frontier_ns - overlap_ns, quantum_ns))
+        floor_ns = max(place.floor_ns, lowest_ns)
+        self.place = Place(place.frontier_ns, place.revisited_ns, floor_ns)
+        for account in self.accounts.values():
+            account.memory.forget(floor_ns, [hole.interval for hole in account.holes])
+
+    def store(self, sequence: int) -> list[Remembered]:
+        """What the accounts have not stored yet and may need again; it counts as stored by that commit then."""
+        result: list[Remembered] = []
+        for name, account in self.accounts.items():
+            for fresh in account.fresh:
+                kept = _needed(account, fresh, self.place.floor_ns)
+                if kept.instants_ns:
+                    account.stored.append(Stored(kept.instants_ns[0], kept.instants_ns[-1], sequence))
+                    result.append(_as_remembered(name, kept))
+            account.fresh.clear()
+        return result
+
+    def record(self) -> PlaceRecord:
+        """The place as it is written down."""
+        names = list(self.accounts)
+        holes, newest = [], []
+        for at, account in enumerate(self.accounts.values()):
+            for hole in account.holes:
+                holes.append((at, *hole.interval, hole.cause))
+            newest_ns = account.memory.newest_ns
+            if newest_ns is not None and not account.must_keep(newest_ns, newest_ns, self.place.floor_ns):
+                value, revision = account.memory.value_at(newest_ns)
+                newest.append((at, newest_ns, encode_value(value), revision))
+        return PlaceRecord(
+            stream=self.stream,
+            database_id=self.database_id,
+            series=names,
+            frontier=self.place.frontier_ns,
+            revisited=list(zip(self.ages_ns, self.place.revisited_ns, strict=True)),
+            floor=self.place.floor_ns,
+            holes=holes,
+            newest=newest,
+        )
+
+    @classmethod
+    def of(cls, record: PlaceRecord) -> Book:
+        """A book as it was written down; the memory follows from its own records."""
+        ages = tuple(age for age, _ in record.revisited)
+        place = Place(record.frontier, tuple(frontier for _, frontier in record.revisited), record.floor)
+        book = cls(record.stream, record.database_id, ages, place)
+        book.accounts = {name: Account() for name in record.series}
+        accounts = list(book.accounts.items())
+        for at, start_ns, end_ns, cause in record.holes:
+            name, account = accounts[at]
+            account.open_hole(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
+        for at, instant_ns, value, revision in record.newest:
+            accounts[at][1].memory.record([instant_ns], [decode_value(value)], revision)
+        return book
+
+    def recall(self, name: str, remembered: Remembered, sequence: int) -> bool:
+        """Take a stored part back into the memory; False when all of it may be forgotten."""
+        account = self.accounts[name]
+        fresh = _needed(account, _as_fresh(remembered), self.place.floor_ns)
+        if not fresh.instants_ns:
+            return False
+        account.memory.record(*fresh)
+        account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], sequence))
+        return True
+
+
+def _as_remembered(name: str, fresh: Fresh) -> Remembered:
+    """Samples as they are stored."""
+    numbers, exact = as_doubles(fresh.instants_ns, fresh.values)
+    return Remembered(
+        series=name,
+        revision=fresh.revision,
+        instants=array("q", fresh.instants_ns).tobytes(),
+        values=numbers.tobytes(),
+        exact={instant_ns: encode_value(value) for instant_ns, value in exact.items()},
+    )
+
+
+def _as_fresh(remembered: Remembered) -> Fresh:
+    """Stored samples as values."""
+    instants = array("q")
+    instants.frombytes(remembered.instants)
+    numbers = array("d")
+    numbers.frombytes(remembered.values)
+    values: list[Value] = [*numbers]
+    if remembered.exact:
+        values = [
+            decode_value(remembered.exact[instant_ns]) if instant_ns in remembered.exact else value
+            for instant_ns, value in zip(instants, values, strict=True)
+        ]
+    return Fresh(instants.tolist(), values, remembered.revision)
+
+
+def _needed(account: Account, fresh: Fresh, floor_ns: int) -> Fresh:
+    """The part of some samples that may still be compared with an answer."""
+    if fresh.instants_ns[0] >= floor_ns:
+        return fresh
+    if not account.holes:
+        cut = bisect_left(fresh.instants_ns, floor_ns)
+        return Fresh(fresh.instants_ns[cut:], fresh.values[cut:], fresh.revision)
+    kept = [
+        at for at, instant_ns in enumerate(fresh.instants_ns) if account.must_keep(instant_ns, instant_ns, floor_ns)
+    ]
+    return Fresh([fresh.instants_ns[at] for at in kept], [fresh.values[at] for at in kept], fresh.revision)
+
+
+def _picked(column: Column, positions: Sequence[int]) -> Column:
+    if isinstance(positions, range):
+        part = slice(positions.start, positions.stop)
+        return Column(column.instants_ns[part], column.texts[part], column.values[part])
+    return Column(*([source[at] for at in positions] for source in column))  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""How the ledger is written down: state records, and the digest that proves that all of them are there.
+
+A shard's state is a set of records, key to value, on either bus:
+
+- ``head``: JSON; sequence of the commit, number and digest of all other live records, shape, owner.
+- ``place/<group>``: JSON; members, frontier, frontiers of the revisits, floor, holes, and the newest sample of
+  each series whose memory holds nothing else.
+- ``memory/<sequence>``: MessagePack; what one commit added to the memory. A tombstone follows when all of it
+  may be forgotten.
+
+The digest is the sum, modulo 2^128, of BLAKE2b over every live record, so it follows each commit in constant
+time and survives compaction, which only takes away what is not live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from streamer.errors import LedgerUntrusted
+from streamer.model import Value
+
+FORMAT = 1
+HEAD = b"head"
+PLACE_PREFIX = b"place/"
+MEMORY_PREFIX = b"memory/"
+
+_DIGEST_MODULUS = 1 << 128
+_REMEDY = "Nothing was touched. Restore the state, or set it aside and start with a fresh ledger knowingly."
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The head of a shard's state. ``owner`` is the instance that wrote it, new at every start of the program."""
+
+    sequence: int
+    records: int
+    digest: str
+    shard: int
+    shards: int
+    owner: str
+    format: int = FORMAT
+
+
+class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group's place. Series are named as in ``Series.name``; holes and newest samples refer to their position.
+
+    Attributes:
+        revisited: ``(age_ns, frontier_ns)`` for each age.
+        holes: ``(position, start_ns, end_ns, cause)``.
+        newest: ``(position, instant_ns, value, revision)``; the value as text, see ``encode_value``.
+    """
+
+    stream: str
+    database_id: int
+    series: list[str]
+    frontier: int
+    revisited: list[tuple[int, int]]
+    floor: int
+    holes: list[tuple[int, int, int, str]] = []
+    newest: list[tuple[int, int, str, int]] = []
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """Samples of one series with one revision: columns of 8-byte instants and doubles, native order.
+
+    ``exact`` holds, by instant, the values that no double holds, as text.
+    """
+
+    series: str
+    revision: int
+    instants: bytes
+    values: bytes
+    exact: dict[int, str]
+
+
+_remembered = msgspec.msgpack.Decoder(list[Remembered])
+_head = msgspec.json.Decoder(Head)
+_place = msgspec.json.Decoder(PlaceRecord)
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+def place_key(group_id: str) -> bytes:
+    """The key of a group's place record."""
+    return PLACE_PREFIX + group_id.encode()
+
+
+def memory_key(sequence: int) -> bytes:
+    """The key of what commit ``sequence`` remembers; keys sort as their sequences do."""
+    return MEMORY_PREFIX + b"%020d" % sequence
+
+
+def encode_head(head: Head) -> bytes:
+    """A head as its record's value."""
+    return _json.encode(head)
+
+
+def encode_place(place: PlaceRecord) -> bytes:
+    """A place as its record's value."""
+    return _json.encode(place)
+
+
+def encode_memory(remembered: list[Remembered]) -> bytes:
+    """What a commit remembers as its record's value."""
+    return _msgpack.encode(remembered)
+
+
+def decode_head(value: bytes) -> Head:
+    """A head's record. Raises LedgerUntrusted when unreadable or of another format."""
+    try:
+        head = _head.decode(value)
+    except msgspec.MsgspecError as exc:
+        raise _unreadable(HEAD) from exc
+    if head.format != FORMAT:
+        raise LedgerUntrusted(
+            f"The state record 'head' has format {head.format}, this program reads {FORMAT}.", _REMEDY
+        )
+    return head
+
+
+def decode_place(key: bytes, value: bytes) -> PlaceRecord:
+    """A place's record. Raises LedgerUntrusted when unreadable."""
+    try:
+        return _place.decode(value)
+    except msgspec.MsgspecError as exc:
+        raise _unreadable(key) from exc
+
+
+def decode_memory(key: bytes, value: bytes) -> tuple[int, list[Remembered]]:
+    """A memory's record and its sequence. Raises LedgerUntrusted when unreadable."""
+    try:
+        return int(key.removeprefix(MEMORY_PREFIX)), _remembered.decode(value)
+    except (msgspec.MsgspecError, ValueError) as exc:
+        raise _unreadable(key) from exc
+
+
+def encode_value(value: Value) -> str:
+    """A value as text that keeps it exactly: ``12``, ``12.5``, ``nan``, ``null``."""
+    return "null" if value is None else repr(value)
+
+
+def decode_value(text: str) -> Value:
+    """The value that ``encode_value`` wrote."""
+    if text == "null":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int) -> Head | None:
+    """The head of a restored state, None when the state is empty.
+
+    Raises:
+        LedgerUntrusted: a head is missing though records are there, records are missing or differ, or the
+            state is of another shape; names the key.
+    """
+    if not records:
+        return None
+    if HEAD not in records:
+        key = min(records).decode(errors="backslashreplace")
+        raise LedgerUntrusted(f"Shard {shard} has no state record 'head' though '{key}' is there.", _REMEDY)
+    head = decode_head(records[HEAD])
+    if (head.shard, head.shards) != (shard, shards):
+        raise LedgerUntrusted(
+            f"The state record 'head' of shard {shard} of {shards} was written as shard {head.shard} of {head.shards}.",
+            "Set bus.shards back: a ledger cannot be read with another number of shards.",
+        )
+    digest = Digest.of(records)
+    if (digest.records, digest.text) != (head.records, head.digest):
+        raise LedgerUntrusted(
+            f"The state of shard {shard} does not match its record 'head' (sequence {head.sequence}): "
+            f"{head.records} records were written, {digest.records} are there, or their content differs.",
+            _REMEDY,
+        )
+    return head
+
+
+def _unreadable(key: bytes) -> LedgerUntrusted:
+    return LedgerUntrusted(f"The state record '{key.decode(errors='backslashreplace')}' cannot be read.", _REMEDY)
+
+
+class Digest:
+    """The running digest of a shard's live records, all but the head."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[bytes, int] = {}
+        self._sum = 0
+
+    @classmethod
+    def of(cls, records: Mapping[bytes, bytes]) -> Digest:
+        """The digest of a whole state; its head does not count."""
+        digest = cls()
+        digest.follow((key, value) for key, value in records.items() if key != HEAD)
+        return digest
+
+    def follow(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Take in the changes of a commit; None takes a record away."""
+        for key, value in changes:
+            self._sum -= self._hashes.pop(key, 0)
+            if value is not None:
+                self._hashes[key] = hashed = _hash(key, value)
+                self._sum += hashed
+
+    @property
+    def records(self) -> int:
+        """How many records are live."""
+        return len(self._hashes)
+
+    @property
+    def text(self) -> str:
+        """The digest as hexadecimal text."""
+        return f"{self._sum % _DIGEST_MODULUS:032x}"
+
+
+def _hash(key: bytes, value: bytes) -> int:
+    state = blake2b(len(key).to_bytes(4, "big"), digest_size=16)
+    state.update(key)
+    state.update(value)
+    return int.from_bytes(state.digest(), "big")

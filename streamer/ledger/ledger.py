@@ -1,0 +1,256 @@
+"""The ledger of one shard: what is covered, what is not, and what was published.
+
+``apply`` takes an answer and says what must be published; ``changes`` gives the state records that belong into
+the same transaction. The ledger runs ahead of what is stored between the two and the commit: when a commit does
+not succeed, the ledger is dropped and restored from what is stored (rule 9), never rolled back.
+
+No clock, no I/O. Called by the pipeline; the planner sees its places and holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from streamer.ledger.adoption import Adoption
+from streamer.ledger.book import Book
+from streamer.ledger.codec import (
+    HEAD,
+    MEMORY_PREFIX,
+    PLACE_PREFIX,
+    Digest,
+    Head,
+    Remembered,
+    decode_memory,
+    decode_place,
+    encode_head,
+    encode_memory,
+    encode_place,
+    memory_key,
+    place_key,
+    verify,
+)
+from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, align_down
+
+
+class Outcome(Enum):
+    """What became of an answer."""
+
+    COVERED = "covered"
+    VOID = "void"
+    """What the query would move has moved since it was planned; ask again (rule 7)."""
+    EMPTY = "empty"
+    """No rows at all though samples are known in the window: a failed query (rule 4d)."""
+
+
+@dataclass(slots=True)
+class Applied:
+    """What follows from an answer.
+
+    Attributes:
+        runs: the samples to publish.
+        opened: holes that the answer opened, or left open.
+        nulls: samples left out because their value is null.
+        vanished: published samples that the answer no longer shows.
+    """
+
+    outcome: Outcome
+    runs: list[Run] = field(default_factory=list)
+    opened: list[Hole] = field(default_factory=list)
+    nulls: int = 0
+    vanished: int = 0
+
+
+class Ledger:
+    """Frontiers, holes and memory of all series of one shard.
+
+    Invariant: for every series, each instant from its start on and before its group's frontier was asked for and
+    is reflected in the memory or in what was published before the floor, or lies in a hole.
+    """
+
+    def __init__(self, *, shard: int, shards: int, owner: str) -> None:
+        self.shard = shard
+        self._shards = shards
+        self._owner = owner
+        self._sequence = 0
+        self._books: dict[str, Book] = {}
+        self._digest = Digest()
+        self._dirty: dict[str, None] = {}
+        self._removed: set[bytes] = set()
+        self._live_parts: dict[int, int] = {}
+        self._is_signed = False
+
+    @classmethod
+    def restore(cls, records: Mapping[bytes, bytes], *, shard: int, shards: int, owner: str) -> Ledger:
+        """The ledger that a shard's state records hold (rule 10); a fresh one when there are none.
+
+        Raises:
+            LedgerUntrusted: the records cannot be believed; names the key.
+        """
+        ledger = cls(shard=shard, shards=shards, owner=owner)
+        head = verify(records, shard=shard, shards=shards)
+        if head is None:
+            return ledger
+        ledger._sequence = head.sequence
+        ledger._digest = Digest.of(records)
+        for key, value in records.items():
+            if key.startswith(PLACE_PREFIX):
+                ledger._books[key.removeprefix(PLACE_PREFIX).decode()] = Book.of(decode_place(key, value))
+        where = {name: book for book in ledger._books.values() for name in book.accounts}
+        for key in sorted(key for key in records if key.startswith(MEMORY_PREFIX)):
+            sequence, parts = decode_memory(key, records[key])
+            live = sum(
+                part.series in where and where[part.series].recall(part.series, part, sequence) for part in parts
+            )
+            ledger._live_parts[sequence] = live
+            if not live:
+                ledger._removed.add(key)
+        return ledger
+
+    def place(self, group_id: str) -> Place:
+        """A group's place. KeyError when the ledger does not know the group."""
+        return self._books[group_id].place
+
+    def holes(self, group_id: str) -> tuple[Hole, ...]:
+        """A group's holes, series by series, ascending."""
+        return tuple(self._books[group_id].holes)
+
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The names of the series of each group that the ledger knows, also those no configuration claims now."""
+        return {group_id: tuple(book.accounts) for group_id, book in self._books.items()}
+
+    @property
+    def entries(self) -> int:
+        """How many samples are remembered."""
+        return sum(len(account.memory) for book in self._books.values() for account in book.accounts.values())
+
+    def adopt(self, groups: Iterable[Group], starts_ns: Mapping[Series, int]) -> None:
+        """Take over the configured groups: places are kept, new and moved series get their holes (rule 5).
+
+        The next changes are never empty: they sign the ledger in the owner's name.
+
+        Args:
+            groups: all groups of this shard.
+            starts_ns: where each series begins that the ledger does not know yet.
+        """
+        self._is_signed = False
+        adoption = Adoption(self._books, starts_ns)
+        for group in groups:
+            adoption.take(group)
+        adoption.finish()
+        self._dirty.update(dict.fromkeys(sorted(adoption.changed)))
+        self._removed.update(map(place_key, adoption.abandoned))
+
+    def apply(self, query: Query, answer: Answer) -> Applied:
+        """Take in an answer: compare it with the memory as it is now and move what it covers.
+
+        An answer moves the ledger only as far as its query was asked: coverage ends at the lower bound of the
+        service's time at planning, whatever lies beyond was merely seen early.
+        """
+        book = self._books.get(query.group.id)
+        if book is None or self._is_void(book, query):
+            return Applied(Outcome.VOID)
+        accounts = [(series, book.accounts[series.name]) for series in query.series]
+        if not answer.columns and any(account.memory.knows_any(query.window) for _, account in accounts):
+            return Applied(Outcome.EMPTY)
+        stream = query.group.stream
+        quantum_ns = stream.quantum_ns
+        covered = Interval(query.window.start_ns, min(query.window.end_ns, align_down(query.asked_at_ns, quantum_ns)))
+        watermark_ns = book.place.frontier_ns - stream.overlap_ns
+        applied = Applied(Outcome.COVERED)
+        for series, account in accounts:
+            column = answer.columns.get(series.signal.index)
+            cause = None
+            if column is None and account.memory.knows_any(query.window):
+                cause = "absent"
+            elif series.signal.index in answer.unreadable:
+                cause = "rejected"
+            if column is not None:
+                kept = account.keep_unseen(series, column, watermark_ns, stream.has_null_events)
+                applied.runs += kept.runs
+                applied.nulls += kept.nulls
+                applied.vanished += kept.vanished
+            if cause is None:
+                account.cover(covered)
+            elif covered.start_ns < covered.end_ns:
+                hole = Hole(series, covered, cause)
+                account.open_hole(hole)
+                applied.opened.append(hole)
+        self._move(book, query, covered)
+        self._dirty[query.group.id] = None
+        return applied
+
+    def _is_void(self, book: Book, query: Query) -> bool:
+        if query.lane in (Lane.REPAIR, Lane.BACKFILL):
+            return not all(
+                series.name in book.accounts and book.accounts[series.name].has_hole_over(query.window)
+                for series in query.series
+            )
+        if query.group is not book.group or query.window.start_ns < book.place.floor_ns:
+            return True
+        return query.lane != Lane.REVISIT and query.planned_with.frontier_ns != book.place.frontier_ns
+
+    def _move(self, book: Book, query: Query, covered: Interval) -> None:
+        if query.lane in (Lane.REPAIR, Lane.BACKFILL):
+            return
+        place, quantum_ns = book.place, query.group.stream.quantum_ns
+        revisited = tuple(
+            max(frontier, min(covered.end_ns, align_down(query.asked_at_ns - age, quantum_ns)))
+            if covered.start_ns <= frontier
+            else frontier
+            for age, frontier in zip(book.ages_ns, place.revisited_ns, strict=True)
+        )
+        frontier = place.frontier_ns
+        if query.lane != Lane.REVISIT:
+            frontier = max(frontier, covered.end_ns)
+        book.place = Place(frontier, revisited, place.floor_ns)
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """The state records of everything since the last call; None takes a record away. Empty when nothing changed.
+
+        They belong into the transaction of the events that ``apply`` gave since then.
+        """
+        if not self._dirty and not self._removed and self._is_signed:
+            return {}
+        self._is_signed = True
+        self._sequence += 1
+        result: dict[bytes, bytes | None] = dict.fromkeys(self._removed)
+        remembered: list[Remembered] = []
+        for group_id in self._dirty:
+            book = self._books[group_id]
+            if book.group is not None:
+                book.raise_floor(book.group.stream.overlap_ns, book.group.stream.quantum_ns)
+            remembered += book.store(self._sequence)
+            result[place_key(group_id)] = encode_place(book.record())
+        if remembered:
+            result[memory_key(self._sequence)] = encode_memory(remembered)
+            self._live_parts[self._sequence] = len(remembered)
+        for group_id in self._dirty:
+            result.update(dict.fromkeys(self._forgotten(self._books[group_id])))
+        self._digest.follow(result.items())
+        result[HEAD] = encode_head(
+            Head(
+                sequence=self._sequence,
+                records=self._digest.records,
+                digest=self._digest.text,
+                shard=self.shard,
+                shards=self._shards,
+                owner=self._owner,
+            )
+        )
+        self._dirty.clear()
+        self._removed.clear()
+        return result
+
+    def _forgotten(self, book: Book) -> Iterable[bytes]:
+        """Keys of stored commits of which nothing is needed any more."""
+        floor_ns = book.place.floor_ns
+        for account in book.accounts.values():
+            stored = account.stored
+            while stored and not account.must_keep(stored[0].first_ns, stored[0].last_ns, floor_ns):
+                sequence = stored.popleft().sequence
+                self._live_parts[sequence] -= 1
+                if not self._live_parts[sequence]:
+                    del self._live_parts[sequence]
+                    yield memory_key(sequence)
