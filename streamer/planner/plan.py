@@ -1,0 +1,144 @@
+"""What to ask next for one group. Pure: a place, its holes, what is being asked, and the time give queries.
+
+Rules 1 (query), 3 (revisit), 5 (holes) and 7 (one question at a time about an instant of a signal) live here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, align_down
+
+AHEAD_NS = 2 * NS_PER_S
+"""How far past the lower bound of the service's time a raw live query asks, to have the newest samples: the
+bound lags by up to a second because a ``Date`` has whole seconds."""
+
+REVISITS_PER_LIVE = 0.1
+"""All revisits of a group together stay within this share of its live queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the planner is told of a group.
+
+    Attributes:
+        holes: those that may be asked for now; a hole that backs off is left out.
+        busy: queries in flight or not committed yet.
+        chunk_ns: the longest window to ask for at once.
+    """
+
+    group: Group
+    place: Place
+    holes: Sequence[Hole]
+    busy: Sequence[Query]
+    chunk_ns: int
+
+
+def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
+    """The queries to start now, in order of their lanes; none overlaps another or a busy one (rule 7).
+
+    Args:
+        standing: how the group stands.
+        now_ns: the lower bound of the service's time.
+        is_poll_due: whether it is time for a live query; what is behind does not wait for it.
+    """
+    busy = list(standing.busy)
+    chosen: list[Query] = []
+    for query in _candidates(standing, now_ns, is_poll_due):
+        is_asking = any(other.lane == query.lane for other in busy)
+        if not is_asking and not any(_collide(query, other) for other in busy):
+            busy.append(query)
+            chosen.append(query)
+    return chosen
+
+
+def _candidates(standing: Standing, now_ns: int, is_poll_due: bool) -> Iterator[Query]:
+    stream, place = standing.group.stream, standing.place
+    if place.frontier_ns < now_ns - stream.lookback_ns[-1] or _live_end(standing, now_ns) > _reach(standing):
+        yield from _catch_up(standing, now_ns)
+    elif is_poll_due:
+        yield from _live(standing, now_ns)
+    yield from _revisit(standing, now_ns)
+    yield from _repair(standing, now_ns)
+
+
+def _overlap_start(standing: Standing) -> int:
+    stream, place = standing.group.stream, standing.place
+    return max(place.floor_ns, align_down(place.frontier_ns - stream.overlap_ns, stream.quantum_ns))
+
+
+def _reach(standing: Standing) -> int:
+    """How far one query from the overlap on may reach."""
+    return standing.place.frontier_ns + standing.chunk_ns
+
+
+def _settled_now(standing: Standing, now_ns: int) -> int:
+    """Up to where an answer can be whole: where the frontier may go at most."""
+    stream = standing.group.stream
+    settle_ns = 0 if stream.resample_period_ns is None else stream.settle_ns
+    return align_down(now_ns - settle_ns, stream.quantum_ns)
+
+
+def _live_end(standing: Standing, now_ns: int) -> int:
+    ahead_ns = AHEAD_NS if standing.group.stream.resample_period_ns is None else 0
+    return _settled_now(standing, now_ns) + ahead_ns
+
+
+def _live(standing: Standing, now_ns: int) -> Iterator[Query]:
+    if _settled_now(standing, now_ns) > standing.place.frontier_ns:
+        window = Interval(_overlap_start(standing), _live_end(standing, now_ns))
+        yield _query(standing, Lane.LIVE, window, now_ns)
+
+
+def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
+    """Behind by more than the last age: first bring the revisits up to the overlap, then one query serves all."""
+    start_ns = _overlap_start(standing)
+    oldest_ns = min(standing.place.revisited_ns)
+    if oldest_ns < start_ns and standing.place.frontier_ns < now_ns - standing.group.stream.lookback_ns[-1]:
+        end_ns = min(start_ns, oldest_ns + standing.chunk_ns)
+        yield _query(standing, Lane.REVISIT, Interval(oldest_ns, end_ns), now_ns)
+        return
+    end_ns = min(_reach(standing), _live_end(standing, now_ns))
+    if min(end_ns, _settled_now(standing, now_ns)) > standing.place.frontier_ns:
+        yield _query(standing, Lane.CATCH_UP, Interval(start_ns, end_ns), now_ns)
+
+
+def _revisit(standing: Standing, now_ns: int) -> Iterator[Query]:
+    stream, place = standing.group.stream, standing.place
+    slice_ns = int(len(stream.lookback_ns) * stream.poll_interval_ns / REVISITS_PER_LIVE)
+    for age_ns, start_ns in zip(reversed(stream.lookback_ns), reversed(place.revisited_ns), strict=True):
+        end_ns = min(_overlap_start(standing), align_down(now_ns - age_ns, stream.quantum_ns))
+        if end_ns - start_ns >= max(slice_ns, stream.quantum_ns):
+            end_ns = min(end_ns, start_ns + standing.chunk_ns)
+            yield _query(standing, Lane.REVISIT, Interval(start_ns, end_ns), now_ns)
+
+
+def _repair(standing: Standing, now_ns: int) -> Iterator[Query]:
+    """The oldest hole's next piece, with every other series whose hole contains all of that piece.
+
+    Pieces end before the overlap: the live queries still ask for that part themselves.
+    """
+    behind = [hole for hole in standing.holes if hole.interval.start_ns < _overlap_start(standing)]
+    if not behind:
+        return
+    oldest = min(behind, key=lambda hole: hole.interval).interval
+    end_ns = min(oldest.end_ns, oldest.start_ns + standing.chunk_ns, _overlap_start(standing))
+    window = Interval(oldest.start_ns, end_ns)
+    series = [
+        hole.series
+        for hole in behind
+        if hole.interval.start_ns <= window.start_ns and window.end_ns <= hole.interval.end_ns
+    ]
+    yield _query(standing, Lane.REPAIR, window, now_ns, series)
+
+
+def _query(
+    standing: Standing, lane: Lane, window: Interval, now_ns: int, series: Sequence[Series] | None = None
+) -> Query:
+    group = standing.group
+    return Query(group, lane, tuple(series or group.series), window, now_ns, standing.place)
+
+
+def _collide(query: Query, other: Query) -> bool:
+    return query.window.overlaps(other.window) and not set(query.series).isdisjoint(other.series)
