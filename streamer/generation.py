@@ -1,0 +1,153 @@
+"""One generation: the time that one writer owns a shard, from restoring the ledger to letting go.
+
+Whatever a generation has fetched and not committed ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamer.bus.events import EventEncoder
+from streamer.clock import Clock, ServiceTime
+from streamer.complaints import Complaints
+from streamer.config import Settings
+from streamer.ledger.ledger import Ledger
+from streamer.metrics import Metrics
+from streamer.model import Group, align_down
+from streamer.pipeline import Pipeline, Source, Writer
+from streamer.planner.groups import arrange
+from streamer.planner.pace import Pace, phase_ns
+from streamer.roster import Member
+from streamer.rounds import Desk, Rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all generations of a process share.
+
+    Attributes:
+        owner: in whose name ledgers are signed; new at every start of the program.
+        long_queries: bounds how many long answers are in memory at once.
+    """
+
+    settings: Settings
+    source: Source
+    service_time: ServiceTime
+    clock: Clock
+    metrics: Metrics
+    complaints: Complaints
+    long_queries: asyncio.Semaphore
+    owner: str
+
+
+class Generation:
+    """A shard that is owned and restored."""
+
+    def __init__(self, around: Surroundings, shard: int, writer: Writer, ledger: Ledger, pipeline: Pipeline) -> None:
+        self.shard = shard
+        self.ledger = ledger
+        self.groups: tuple[Group, ...] = ()
+        self._around = around
+        self._writer = writer
+        self._pipeline = pipeline
+
+    @classmethod
+    async def begin(
+        cls, around: Surroundings, shard: int, writer: Writer, members: Sequence[Member], partitions: Sequence[int]
+    ) -> Generation:
+        """Restore the ledger of a shard that was just acquired.
+
+        Args:
+            around: what is shared.
+            shard: the shard.
+            writer: its writer, just acquired.
+            members: the wanted series of the shard.
+            partitions: of the samples topic, one a member.
+
+        Raises:
+            LedgerUntrusted: the stored ledger cannot be believed; nothing was written.
+        """
+        settings = around.settings
+        records = await writer.restore()
+        ledger = Ledger.restore(records, shard=shard, shards=settings.bus.shards, owner=around.owner)
+        has_cloudevents = settings.bus.headers == "cloudevents"
+        pipeline = Pipeline(
+            ledger=ledger,
+            writer=writer,
+            encoders={
+                member.series: EventEncoder(
+                    member.signal, member.series, member.stream.name, partition, has_cloudevents
+                )
+                for member, partition in zip(members, partitions, strict=True)
+            },
+            clock=around.clock,
+            metrics=around.metrics,
+            commit_interval_ns=settings.bus.commit_interval,
+        )
+        return cls(around, shard, writer, ledger, pipeline)
+
+    async def adopt(self, members: Sequence[Member], now_ns: int) -> None:
+        """Commit what follows from the configuration, before anything else (rule 10)."""
+        known = self.ledger.members()
+        parts: dict[object, list[Member]] = {}
+        for member in members:
+            parts.setdefault((member.stream, member.signal.id.database_id), []).append(member)
+        self.groups = tuple(
+            group
+            for part in parts.values()
+            for group in arrange(
+                part[0].stream, part[0].signal.id.database_id, self.shard, [member.series for member in part], known
+            )
+        )
+        self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
+        await self._pipeline.take_over()
+
+    async def serve(self, ended: Sequence[asyncio.Event]) -> None:
+        """Ask and commit until one of the events is set; then commit what has arrived and return."""
+        around = self._around
+        rounds = Rounds(
+            desks=[Desk(group, self._pace(number, group)) for number, group in enumerate(self.groups)],
+            ledger=self.ledger,
+            pipeline=self._pipeline,
+            source=around.source,
+            service_time=around.service_time,
+            clock=around.clock,
+            metrics=around.metrics,
+            complaints=around.complaints,
+            long_queries=around.long_queries,
+        )
+        asking = asyncio.create_task(rounds.run())
+        committing = asyncio.create_task(self._pipeline.run())
+        ending = [asyncio.create_task(event.wait()) for event in ended]
+        try:
+            await asyncio.wait([asking, committing, *ending], return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                asking.result()
+            if not committing.done():
+                asking.cancel()
+                self._pipeline.drain()
+            await committing
+        finally:
+            for task in (asking, committing, *ending):
+                task.cancel()
+            await asyncio.gather(asking, committing, *ending, return_exceptions=True)
+
+    def _pace(self, number: int, group: Group) -> Pace:
+        interval_ns = group.stream.poll_interval_ns
+        number = number * self._around.settings.bus.shards + self.shard
+        return Pace(interval_ns, phase_ns(number, interval_ns), self._around.clock.monotonic_ns())
+
+
+def start_ns(member: Member, now_ns: int) -> int:
+    """Where a series begins that the ledger does not know (``start`` of its stream), on the stream's grid."""
+    start = member.settings.start
+    instant_ns = now_ns
+    if start.kind == "earliest":
+        instant_ns = min(member.signal.first_instant_ns or now_ns, now_ns)
+    elif start.kind == "at":
+        instant_ns = start.ns
+    elif start.kind == "ago":
+        instant_ns = now_ns - start.ns
+    return align_down(instant_ns, member.stream.quantum_ns)

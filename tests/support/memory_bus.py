@@ -1,0 +1,88 @@
+"""A bus in memory with the contract of the real ones: atomic commits, fencing, a dead writer stays dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from aiokafka.partitioner import murmur2
+
+from streamer.errors import BusUnreachable, OutcomeUnknown
+from streamer.model import Records
+
+
+class MemoryBus:
+    """Everything that was committed, and how to make it fail.
+
+    Attributes:
+        records: committed events in order.
+        state: committed state records by shard.
+        commits: how many commits succeeded.
+        fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
+        is_reachable: whether ``open`` and ``acquire`` work.
+    """
+
+    def __init__(self, partitions: int = 4, commit_s: float = 0.006) -> None:
+        self.partitions = partitions
+        self.commit_s = commit_s
+        self.records: list[Records] = []
+        self.state: dict[int, dict[bytes, bytes]] = {}
+        self.commits = 0
+        self.fail_commits: list[str] = []
+        self.is_reachable = True
+        self.writers: dict[int, MemoryWriter] = {}
+
+    async def open(self) -> None:
+        self._reach()
+
+    async def acquire(self, shard: int) -> MemoryWriter:
+        self._reach()
+        self.writers[shard] = writer = MemoryWriter(self, shard)
+        return writer
+
+    async def read_state(self, shard: int) -> dict[bytes, bytes]:
+        self._reach()
+        return dict(self.state.get(shard, {}))
+
+    def partition_of(self, key: bytes) -> int:
+        return int(murmur2(key) & 0x7FFFFFFF) % self.partitions
+
+    async def close(self) -> None:
+        pass
+
+    def _reach(self) -> None:
+        if not self.is_reachable:
+            raise BusUnreachable("The bus in memory is away.")
+
+
+class MemoryWriter:
+    """A shard's writer; fenced by the next one."""
+
+    def __init__(self, bus: MemoryBus, shard: int) -> None:
+        self._bus = bus
+        self._shard = shard
+        self._is_dead = False
+
+    async def restore(self) -> dict[bytes, bytes]:
+        return dict(self._bus.state.get(self._shard, {}))
+
+    async def commit(self, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
+        await asyncio.sleep(self._bus.commit_s)
+        fault = self._bus.fail_commits.pop(0) if self._bus.fail_commits else None
+        if self._is_dead or fault == "lost" or self._bus.writers.get(self._shard) is not self:
+            self._is_dead = True
+            raise OutcomeUnknown("The commit did not happen.")
+        self._bus.records += records
+        live = self._bus.state.setdefault(self._shard, {})
+        for key, value in state.items():
+            if value is None:
+                live.pop(key, None)
+            else:
+                live[key] = value
+        self._bus.commits += 1
+        if fault == "unknown":
+            self._is_dead = True
+            raise OutcomeUnknown("The commit's answer was lost.")
+
+    async def close(self) -> None:
+        self._is_dead = True
