@@ -1,0 +1,152 @@
+"""The API as the pipeline sees it: a query gives a checked answer or an error that says what to do.
+
+One envelope for all requests: a permit, a token, the request; then again, later, as long as the error says that
+later may help. Permits are not held while waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import tenacity
+from pydantic import SecretStr
+
+from streamer.clock import Clock, ServiceTime
+from streamer.errors import CredentialRefused, QueryFailed, QueryRefused, SourceError, SourceUnreachable
+from streamer.model import Answer, Lane, Query, Signal
+from streamer.source.refusals import refusal
+from streamer.source.throttle import Throttle, jittered_backoff_s
+from streamer.source.token import TokenSource
+from streamer.source.transport import Reply, Request, Transport
+from streamer.source.wire import catalogue_request, decode_answer, decode_catalogue, query_request
+
+MAX_ATTEMPTS = 4
+
+
+class ApiClient:
+    """Asks the API, within the budget of one credential.
+
+    Args:
+        transport: carries requests; closed with the client.
+        tokens: where the bearer comes from; closed with the client.
+        throttle: the budget; told how each request ended.
+        service_time: fed with the ``Date`` of every answer to a request of this client.
+        clock: waits between attempts, labels answers with the host's time.
+        random: jitter of the waits.
+        on_request: told of every request that was sent: its status or the name of its error, and its lane.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: TokenSource,
+        throttle: Throttle,
+        service_time: ServiceTime,
+        clock: Clock,
+        *,
+        random: Random,
+        on_request: Callable[[str, Lane], None] = lambda outcome, lane: None,
+    ) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._throttle = throttle
+        self._service_time = service_time
+        self._clock = clock
+        self._random = random
+        self._on_request = on_request
+
+    async def query(self, query: Query) -> Answer:
+        """Ask for the samples of a window.
+
+        Raises:
+            SourceUnreachable: not now, after several attempts; ask again later, after 504 for less.
+            CredentialRefused: a fresh token is refused too; a person must act.
+            QueryRefused: not this tenant's database; a person must act.
+            QueryFailed: the query or its answer is not usable; ask differently.
+        """
+        reply = await self._ask(query_request(query), query.lane)
+        return decode_answer(reply.body, query, self._clock.wall_ns())
+
+    async def measurements(self) -> list[Signal]:
+        """Ask for the catalogue of all databases of the tenant. Raises as ``query``."""
+        reply = await self._ask(catalogue_request(), Lane.LIVE)
+        return decode_catalogue(reply.body)
+
+    async def close(self) -> None:
+        """Stop what is on its way and close the connections; idempotent."""
+        await self._tokens.close()
+        await self._transport.close()
+
+    async def _ask(self, request: Request, lane: Lane) -> Reply:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(SourceUnreachable),
+            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
+            wait=self._wait_s,
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        return await retrying(self._attempt, request, lane)
+
+    def _wait_s(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_for_s = error.retry_after_s if isinstance(error, SourceUnreachable) else None
+        return max(jittered_backoff_s(state.attempt_number, self._random), asked_for_s or 0.0)
+
+    async def _attempt(self, request: Request, lane: Lane) -> Reply:
+        async with self._throttle.permit(lane):
+            try:
+                reply = await self._authorised(request, lane)
+            except SourceUnreachable as exc:
+                self._slow_down(exc)
+                raise
+            except (QueryRefused, QueryFailed):
+                self._throttle.succeeded()
+                raise
+            self._throttle.succeeded()
+            return reply
+
+    def _slow_down(self, error: SourceUnreachable) -> None:
+        if error.retry_after_s is not None and error.status in (429, 503):
+            self._throttle.hold(error.retry_after_s)
+        elif error.status in (None, 429, 502, 503):
+            self._throttle.backoff()
+        else:  # the service is there: this question was too much for it
+            self._throttle.succeeded()
+
+    async def _authorised(self, request: Request, lane: Lane) -> Reply:
+        bearer = await self._tokens.bearer()
+        reply = await self._send(request, bearer, lane)
+        if reply.status == 401:  # expired, revoked, or the wrong host: a fresh token tells which
+            self._tokens.invalidate(bearer)
+            bearer = await self._tokens.bearer()
+            reply = await self._send(request, bearer, lane)
+        error = _error_of(reply, bearer)
+        if isinstance(error, CredentialRefused):
+            self._tokens.refused(error)
+        elif error is None:
+            self._tokens.accepted()
+        if error is not None:
+            raise error
+        return reply
+
+    async def _send(self, request: Request, bearer: str, lane: Lane) -> Reply:
+        sent = Request(request.method, request.path, request.body, request.content_type, SecretStr(bearer))
+        try:
+            reply = await self._transport.send(sent)
+        except SourceError as exc:
+            self._on_request(type(exc).__name__, lane)
+            raise
+        self._on_request(str(reply.status), lane)
+        if reply.date_ns is not None:
+            self._service_time.learn(reply.date_ns)
+        return reply
+
+
+def _error_of(reply: Reply, bearer: str) -> SourceError | None:
+    if not reply.is_success:
+        return refusal(reply, bearer)
+    if not reply.has_json:
+        what = f"{reply.url} answered {reply.content_type!a} in place of JSON."
+        return QueryFailed(what, "Check source.base_url.", status=reply.status)
+    return None
