@@ -1,0 +1,206 @@
+"""``streamer check``: everything that must be right before ``run``, tried once, each with what to do about it.
+
+Nothing is published and no shard is acquired, so it may run beside a daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from streamer.clock import Clock, ServiceTime
+from streamer.config import Settings
+from streamer.errors import EXIT_CONFIGURATION, SourceUnreachable, StreamerError
+from streamer.model import NS_PER_S, Answer, Group, Interval, Lane, Place, Query, Signal, Stream, align_down
+from streamer.planner.groups import arrange
+from streamer.planner.plan import REVISITS_PER_LIVE
+from streamer.roster import Member, Roster, call_roll
+
+BYTES_A_SAMPLE = 40
+"""Ledger memory of one remembered sample, at most; 16 bytes in columns, the rest is headroom of growing arrays."""
+
+_T = TypeVar("_T")
+
+PROBE_NS = 10 * NS_PER_S
+"""How much of a raw stream one group is asked for, to learn its density."""
+
+
+class Api(Protocol):
+    """The API, as far as a check needs it."""
+
+    async def measurements(self) -> list[Signal]:
+        """The catalogue."""
+        ...
+
+    async def query(self, query: Query) -> Answer:
+        """The answer to one query."""
+        ...
+
+
+class Bus(Protocol):
+    """The bus, as far as a check needs it."""
+
+    async def check(self) -> str:
+        """Connect and try all rights without acquiring a shard; a sentence on what was found."""
+        ...
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of the samples topic that a key belongs to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried. ``exit_code`` is 0 when it is right."""
+
+    subject: str
+    detail: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Probe:
+    """What one query to each stream showed."""
+
+    request_s: float = 0.0
+    samples_a_second: dict[str, float] = field(default_factory=dict)
+
+
+class Check:
+    """One run of all checks. A check whose ground is missing is left out: there is nothing to say about it."""
+
+    def __init__(self, settings: Settings, *, api: Api, bus: Bus, service_time: ServiceTime, clock: Clock) -> None:
+        self._settings = settings
+        self._api = api
+        self._bus = bus
+        self._service_time = service_time
+        self._clock = clock
+        self.findings: list[Finding] = []
+
+    async def run(self) -> list[Finding]:
+        """All findings, in the order in which data flows."""
+        self._found("configuration", f"{len(self._settings.streams)} streams")
+        catalogue = await self._try("API, credential, catalogue", self._api.measurements)
+        if catalogue is not None:
+            self._found("API, credential, catalogue", f"{len(catalogue)} signals at {self._settings.source.base_url}")
+            roster = call_roll(self._settings, catalogue)
+            self._roll(roster)
+            groups = self._groups(roster)
+            probe = await self._try("query", lambda: self._probe(groups))
+            if probe is not None:
+                self._found("query", f"{probe.request_s * 1000:.0f} ms a request, {_rates(probe)}")
+                self._budget(groups, probe)
+                self._memory(roster, probe)
+        found = await self._try(f"bus ({self._settings.bus.kind})", self._bus.check)
+        if found is not None:
+            self._found(f"bus ({self._settings.bus.kind})", found)
+        return self.findings
+
+    def _found(self, subject: str, detail: str, remedy: str = "", exit_code: int = 0) -> None:
+        self.findings.append(Finding(subject, detail, remedy, exit_code))
+
+    async def _try(self, subject: str, attempt: Callable[[], Awaitable[_T]]) -> _T | None:
+        try:
+            return await attempt()
+        except StreamerError as exc:
+            self._found(subject, exc.what, exc.remedy, exc.exit_code)
+            return None
+
+    def _roll(self, roster: Roster) -> None:
+        for stream, signal_id in roster.unknown:
+            self._found(
+                f"stream {stream}",
+                f"signal {signal_id.key} is not in the catalogue",
+                "Correct it; `streamer signals` lists what there is.",
+                EXIT_CONFIGURATION,
+            )
+        for stream, series in roster.contested:
+            self._found(
+                f"stream {stream}",
+                f"series {series.name} belongs to an earlier stream already",
+                "Select it in one stream only.",
+                EXIT_CONFIGURATION,
+            )
+        for configured in self._settings.streams:
+            members = sum(member.stream.name == configured.name for member in roster.members)
+            if members:
+                self._found(f"stream {configured.name}", f"{members} series")
+            else:
+                self._found(
+                    f"stream {configured.name}", "selects no signal", "Correct its selection.", EXIT_CONFIGURATION
+                )
+
+    def _groups(self, roster: Roster) -> list[Group]:
+        shards = self._settings.bus.shards
+        parts: dict[tuple[Stream, int, int], list[Member]] = {}
+        for member in roster.members:
+            shard = self._bus.partition_of(member.signal.id.key.encode()) % shards
+            parts.setdefault((member.stream, member.signal.id.database_id, shard), []).append(member)
+        return [
+            group
+            for (stream, database_id, shard), part in parts.items()
+            for group in arrange(stream, database_id, shard, [member.series for member in part], {})
+        ]
+
+    async def _probe(self, groups: Sequence[Group]) -> Probe:
+        probe = Probe()
+        firsts = {group.stream.name: group for group in reversed(groups)}
+        now_ns = self._service_time.now_ns()
+        if now_ns is None:
+            raise SourceUnreachable("The API's answers have no Date header.", "Let it through; no other clock is used.")
+        for name, group in firsts.items():
+            span_ns = max(PROBE_NS, 3 * (group.stream.resample_period_ns or 0))
+            end_ns = align_down(now_ns - group.stream.settle_ns, group.stream.quantum_ns)
+            window = Interval(align_down(end_ns - span_ns, group.stream.quantum_ns), end_ns)
+            place = Place(window.start_ns, (window.start_ns,) * len(group.stream.lookback_ns), window.start_ns)
+            began_ns = self._clock.monotonic_ns()
+            answer = await self._api.query(Query(group, Lane.LIVE, group.series, window, now_ns, place))
+            probe.request_s = max(probe.request_s, (self._clock.monotonic_ns() - began_ns) / NS_PER_S)
+            rows = sum(len(column.instants_ns) for column in answer.columns.values())
+            span_s = (window.end_ns - window.start_ns) / NS_PER_S
+            probe.samples_a_second[name] = rows / span_s / len(group.series)
+        return probe
+
+    def _budget(self, groups: Sequence[Group], probe: Probe) -> None:
+        """Requests that the streams need a second against what the credential allows."""
+        needed = sum(NS_PER_S / group.stream.poll_interval_ns for group in groups) * (1 + REVISITS_PER_LIVE)
+        source = self._settings.source
+        allowed = source.max_in_flight / max(probe.request_s, 1 / 1000)
+        if source.max_rate is not None:
+            allowed = min(allowed, source.max_rate)
+        detail = f"{needed:.1f} requests/s of {allowed:.1f} that the budget allows"
+        if needed <= allowed:
+            self._found("request budget", detail)
+        else:
+            self._found(
+                "request budget",
+                detail,
+                "Poll less often (poll_interval), or ask for more at once (group_size, fewer shards).",
+                EXIT_CONFIGURATION,
+            )
+
+    def _memory(self, roster: Roster, probe: Probe) -> None:
+        """What the ledger remembers at most in a steady run: everything up to the last age and its slice."""
+        samples = 0.0
+        for member in roster.members:
+            stream = member.stream
+            kept_ns = stream.lookback_ns[-1] + len(stream.lookback_ns) * stream.poll_interval_ns / REVISITS_PER_LIVE
+            samples += probe.samples_a_second.get(stream.name, 0.0) * kept_ns / NS_PER_S
+        needed, allowed = int(samples * BYTES_A_SAMPLE), int(self._settings.bus.ledger_memory)
+        detail = f"{needed / 2**20:.1f} MiB of {allowed / 2**20:.0f} MiB (bus.ledger_memory)"
+        if needed <= allowed:
+            self._found("ledger memory", detail)
+        else:
+            self._found(
+                "ledger memory",
+                detail,
+                "Raise bus.ledger_memory or shorten lookback.",
+                EXIT_CONFIGURATION,
+            )
+
+
+def _rates(probe: Probe) -> str:
+    rates = (f"{name} {rate:.2g}" for name, rate in probe.samples_a_second.items())
+    return f"samples/s a signal: {', '.join(rates)}"
