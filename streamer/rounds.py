@@ -106,6 +106,7 @@ class Rounds:
         async with asyncio.TaskGroup() as tasks:
             for desk in self._desks:
                 tasks.create_task(self._attend(desk))
+        await asyncio.Event().wait()  # a shard without groups is owned all the same
 
     async def _attend(self, desk: Desk) -> None:
         async with asyncio.TaskGroup() as questions:

@@ -1,0 +1,177 @@
+"""What ``tail``, ``status`` and ``signals`` print: records, ledgers and the catalogue, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from streamer.check import Finding
+from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place, verify
+from streamer.model import NS_PER_S, Signal
+from streamer.redaction import safe_text
+from streamer.roster import Roster
+
+
+class Record(Protocol):
+    """A record of either bus."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    headers: Mapping[str, str]
+    value: bytes
+
+
+def print_json(value: object) -> None:
+    """One value on one line of stdout."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+async def print_records(records: AsyncIterator[Record], limit: int | None, is_table: bool) -> None:
+    """Records as they come: one line of JSON each, or columns for people."""
+    shown = 0
+    async for record in records:
+        if is_table:
+            _print_row(record)
+        else:
+            _print_line(record)
+        shown += 1
+        if shown == limit:
+            return
+
+
+def _print_line(record: Record) -> None:
+    # The value is JSON already: it goes through untouched, so that integers keep all their digits.
+    about = orjson.dumps(
+        {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "key": record.key,
+            "headers": dict(record.headers),
+        }
+    )
+    sys.stdout.buffer.write(about[:-1] + b',"value":' + (record.value or b"null") + b"}\n")
+    sys.stdout.buffer.flush()
+
+
+def _print_row(record: Record) -> None:
+    event = orjson.loads(record.value)
+    unit = event.get("unit") or ""
+    marks = f"rev {event['revision']}" if event.get("revision") else ("late" if event.get("late") else "")
+    name = event.get("tag") or record.key
+    text = f"{event.get('timestamp', ''):<28} {name!s:<28} {event.get('value')!s:>22} {unit:<10} {marks}"
+    print(safe_text(text.rstrip()), flush=True)  # noqa: T201  # a result
+
+
+@dataclass(slots=True)
+class StoredStream:
+    """A stream as its stored ledgers say.
+
+    Attributes:
+        frontier: of the group that is furthest behind, ISO 8601.
+        lag_s: how far that is behind the host's clock, for orientation only.
+    """
+
+    stream: str
+    series: int
+    groups: int
+    frontier: str
+    settled: str
+    lag_s: float
+    holes: int
+    hole_s: float
+
+
+def stored_streams(states: Iterable[tuple[int, int, Mapping[bytes, bytes]]], wall_ns: int) -> list[StoredStream]:
+    """One summary a stream of the stored ledgers, given as ``(shard, shards, state records)``.
+
+    Raises:
+        LedgerUntrusted: a stored ledger cannot be believed; names the key.
+    """
+    from streamer.source.instants import instant_text
+
+    places: dict[str, list[PlaceRecord]] = {}
+    for shard, shards, records in states:
+        verify(records, shard=shard, shards=shards)
+        for key, value in records.items():
+            if key != HEAD and key.startswith(PLACE_PREFIX):
+                place = decode_place(key, value)
+                places.setdefault(place.stream, []).append(place)
+    result = []
+    for stream, parts in sorted(places.items()):
+        frontier_ns = min(place.frontier for place in parts)
+        settled_ns = min(min(frontier for _, frontier in place.revisited) for place in parts)
+        holes = [hole for place in parts for hole in place.holes]
+        result.append(
+            StoredStream(
+                stream=stream,
+                series=sum(len(place.series) for place in parts),
+                groups=len(parts),
+                frontier=instant_text(frontier_ns),
+                settled=instant_text(settled_ns),
+                lag_s=round((wall_ns - frontier_ns) / NS_PER_S, 3),
+                holes=len(holes),
+                hole_s=round(sum(end - start for _, start, end, _ in holes) / NS_PER_S, 3),
+            )
+        )
+    return result
+
+
+def print_status(streams: Sequence[StoredStream], as_json: bool) -> None:
+    """The stored ledgers."""
+    if as_json:
+        print_json([asdict(stream) for stream in streams])
+        return
+    table = Table("stream", "series", "groups", "frontier", "settled", "lag", "holes", title="Ledger")
+    for one in streams:
+        holes = f"{one.holes} ({one.hole_s:g} s)" if one.holes else "0"
+        table.add_row(
+            one.stream, str(one.series), str(one.groups), one.frontier, one.settled, f"{one.lag_s:.1f} s", holes
+        )
+    Console().print(table)
+
+
+def print_signals(signals: Sequence[Signal], roster: Roster, as_json: bool) -> None:
+    """The catalogue, with the stream that each signal belongs to."""
+    streams = {member.signal.id: member.stream.name for member in roster.members}
+    if as_json:
+        for signal in signals:
+            print_json(
+                {
+                    "database_id": signal.id.database_id,
+                    "index": signal.id.index,
+                    "tag": signal.tag,
+                    "name": signal.name,
+                    "unit": signal.unit,
+                    "default_aggregation": signal.default_aggregation,
+                    "stream": streams.get(signal.id),
+                }
+            )
+        return
+    table = Table("database", "index", "tag", "name", "unit", "default", "stream", title=f"{len(signals)} signals")
+    for signal in signals:
+        texts = (signal.tag, signal.name, signal.unit, signal.default_aggregation, streams.get(signal.id))
+        cells = (safe_text(text or "") for text in texts)
+        table.add_row(str(signal.id.database_id), str(signal.id.index), *cells)
+    Console().print(table)
+
+
+def print_findings(findings: Sequence[Finding], as_json: bool) -> None:
+    """The result of ``check``."""
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+        return
+    table = Table("", "check", "found", "what to do")
+    for finding in findings:
+        mark = "[red]✘[/]" if finding.exit_code else "[green]✔[/]"
+        table.add_row(mark, finding.subject, safe_text(finding.detail), safe_text(finding.remedy))
+    Console().print(table)

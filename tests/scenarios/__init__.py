@@ -1,0 +1,1 @@
+"""The whole daemon under virtual time."""

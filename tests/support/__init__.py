@@ -1,0 +1,1 @@
+"""Fakes and launchers that several kinds of tests share."""
