@@ -10,6 +10,7 @@ from typing import Protocol
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from streamer.check import Finding
 from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place, verify
@@ -160,7 +161,7 @@ def print_signals(signals: Sequence[Signal], roster: Roster, as_json: bool) -> N
     table = Table("database", "index", "tag", "name", "unit", "default", "stream", title=f"{len(signals)} signals")
     for signal in signals:
         texts = (signal.tag, signal.name, signal.unit, signal.default_aggregation, streams.get(signal.id))
-        cells = (safe_text(text or "") for text in texts)
+        cells = (_cell(text) for text in texts)
         table.add_row(str(signal.id.database_id), str(signal.id.index), *cells)
     Console().print(table)
 
@@ -173,5 +174,10 @@ def print_findings(findings: Sequence[Finding], as_json: bool) -> None:
     table = Table("", "check", "found", "what to do")
     for finding in findings:
         mark = "[red]✘[/]" if finding.exit_code else "[green]✔[/]"
-        table.add_row(mark, finding.subject, safe_text(finding.detail), safe_text(finding.remedy))
+        table.add_row(mark, _cell(finding.subject), _cell(finding.detail), _cell(finding.remedy))
     Console().print(table)
+
+
+def _cell(text: str | None) -> Text:
+    """Text from outside as a cell: escaped, and never taken for markup."""
+    return Text(safe_text(text or ""))

@@ -1,0 +1,112 @@
+# PowerP Streamer: everything a checkout can do. `make` alone explains itself.
+#
+# The environment in .venv is made from the pinned requirements, and made again when they change: with uv where it
+# works, else with venv and pip. Nothing outside the checkout is written but the caches of uv, pip and Maven.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The path of the first Python that is new enough. Each candidate is run and not just looked up: pyenv leaves commands
+# on PATH that fail. The venv this Makefile makes is passed over, lest it become its own parent when it is active.
+define FIND_PYTHON
+for name in python3.13 python3.12 python3.11 python3; do \
+	"$$name" -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && exit 0; \
+done; exit 0
+endef
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv)
+# The system's certificates, as pip and git use them, and not uv's own: company networks have their own authority.
+# The second name is the one that older versions of uv know.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: venv
+venv: $(VENV)/.dev ## Make .venv with everything that development needs
+
+.PHONY: demo
+demo: $(VENV)/.run ## Run the daemon against the simulated plant, without Kafka (DEMO_FOR=20s ends it by itself)
+	$(BIN)/streamer demo
+
+.PHONY: demo-kafka
+demo-kafka: $(VENV)/.dev ## The same demo on a real Kafka of its own (needs Java 17 and Maven)
+	$(BIN)/python -m tests.support.local_kafka -- $(BIN)/streamer demo --bus kafka
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the tests (those of Kafka are skipped where none can be had)
+	$(BIN)/python -m pytest -m "not torture"
+
+.PHONY: torture
+torture: $(VENV)/.dev ## Kill the daemon KILLS times (50 unless told) and count every sample
+	KILLS=$${KILLS:-50} $(BIN)/python -m pytest -m torture -s
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## Put the code into the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Run every benchmark on a real Kafka of its own (needs Java 17 and Maven)
+	shopt -s nullglob; for benchmark in benchmarks/[!_]*.py; do \
+		$(BIN)/python -m tests.support.local_kafka -- $(BIN)/python "$$benchmark"; \
+	done
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+.PHONY: requirements
+requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 takes the newest)
+	$(if $(UV),,$(error Pinning needs uv on PATH))
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements/run.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -c requirements/run.txt -o requirements/build.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev \
+		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the environment, the caches and what builds left
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find streamer tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(if $(PYTHON),,$(error Python 3.11 or newer is needed; none of python3.13, python3.12, python3.11 and python3 on PATH is one. Name one: make PYTHON=/path/to/python3.11))
+	"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("PYTHON=$(PYTHON) is older than Python 3.11")'
+	$(if $(UV),uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv $(VENV))
+
+# A venv that uv made has no pip; ensurepip gives it one should uv be gone since.
+define INSTALL
+$(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; $(BIN)/python -m pip install --quiet --disable-pip-version-check)
+endef
+
+# Everything pinned, and with uv nothing else; pip knows no sync and leaves what is pinned no more.
+SYNC_DEV = $(if $(UV),uv pip sync --quiet --python $(BIN)/python --require-hashes,$(INSTALL) --require-hashes -r) requirements/dev.txt
+
+# The project itself, from the checkout; its build tools are pinned too and come from the environment.
+INSTALL_STREAMER = $(INSTALL) --no-deps --no-build-isolation -e .
+
+# What the demo needs is there in seconds. Only whether Python is there counts, not its age: the link is as old as
+# the interpreter.
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(INSTALL_STREAMER)
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(SYNC_DEV)
+	$(INSTALL_STREAMER)
+	touch $@
