@@ -171,6 +171,8 @@ class Daemon:
         while True:
             try:
                 result = await attempt()
+            except ShardTaken:
+                raise
             except (SourceError, BusError) as exc:
                 self._complaints.say(fault, exc.what, remedy=exc.remedy)
                 await self._pause(failures)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from streamer.bus.kafka import KafkaBus, KafkaOptions
+from streamer.bus.kafka import KafkaBus
 from streamer.bus.sqlite import SqliteBus
 from streamer.clock import Clock, ServiceTime, SystemClock
 from streamer.config import Settings
@@ -37,7 +37,7 @@ class Running:
 def open_bus(settings: Settings) -> KafkaBus | SqliteBus:
     """The configured bus, not connected yet."""
     if settings.bus.kind == "kafka":
-        return KafkaBus(kafka_options(settings))
+        return KafkaBus(settings.kafka, shards=settings.bus.shards, partitions=settings.samples_partitions)
     return SqliteBus(settings.bus.path, partitions=settings.bus.shards)
 
 

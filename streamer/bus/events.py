@@ -57,9 +57,7 @@ class EventEncoder:
             ValueError: a value is not a finite number or null; JSON cannot say it.
         """
         head = self._head
-        tail = (
-            f'{self._middle}{run.revision},"late":{"true" if run.is_late else "false"}{self._tail}{observed_at}"}}'
-        )
+        tail = f'{self._middle}{run.revision},"late":{"true" if run.is_late else "false"}{self._tail}{observed_at}"}}'
         values = [
             f'{head}{text}","value":{value!r}{tail}'.encode()
             for text, value in zip(run.texts, _numbers(run.values), strict=True)

@@ -10,12 +10,10 @@ fences whatever this one may still have under way.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
 from streamer.errors import OutcomeUnknown
@@ -27,10 +25,11 @@ COMMIT_DEADLINE_S = 5.0
 START_DEADLINE_S = 15.0
 """Connecting and ``init_transactions``; longer than the transaction timeout, which it may have to wait out."""
 
-STOP_DEADLINE_S = 2.0
-
 MAX_RECORDS = 1_000_000_000
 """Records of one producer before it is replaced: its sequence numbers turn negative at 2^31."""
+
+_NO_HEADERS: list[tuple[str, bytes]] = []
+"""aiokafka takes headers in a list only."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +37,7 @@ _log = structlog.get_logger(__name__)
 class Batch(Protocol):
     """A batch of aiokafka being filled."""
 
-    def append(self, *, timestamp: int, key: bytes, value: bytes | None, headers: Sequence[Any] = ...) -> Any:
+    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None, headers: Sequence[Any] = ...) -> Any:
         """Append a record; None when the batch is full."""
         ...
 
@@ -66,8 +65,8 @@ class Producer(Protocol):
         """Commit."""
         ...
 
-    async def stop(self) -> None:
-        """Disconnect; may hang."""
+    async def abandon(self) -> None:
+        """Disconnect at once, whatever is under way; never hangs, never raises."""
         ...
 
 
@@ -108,7 +107,7 @@ class KafkaWriter:
             async with asyncio.timeout(START_DEADLINE_S):
                 await producer.start()
         except BaseException as exc:
-            await _discard(producer)
+            await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):
                 raise translated(exc, f"Becoming the writer of shard {self._shard}") from exc
             raise
@@ -137,7 +136,7 @@ class KafkaWriter:
                 await self._send(producer, records, state)
                 await producer.commit_transaction()
         except BaseException as exc:
-            await _discard(producer)
+            await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):
                 what = f"The commit of shard {self._shard} has an unknown outcome ({type(exc).__name__})."
                 raise OutcomeUnknown(what, "The ledger is read again and tells.") from exc
@@ -146,34 +145,37 @@ class KafkaWriter:
         self._records += count
 
     async def close(self) -> None:
-        """Let go, within two seconds; a producer that hangs is abandoned, the next one fences it."""
+        """Let go. Nothing is under way then: a commit has ended or has killed the writer."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _discard(producer)
+            await producer.abandon()
 
     async def _replace(self) -> None:
         _log.info("bus.producer_replaced", shard=self._shard, records=self._records)
         await self.close()
         await self.start()
 
-    async def _send(
-        self, producer: Producer, records: Sequence[Records], state: Mapping[bytes, bytes | None]
-    ) -> None:
+    async def _send(self, producer: Producer, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
         """Send all batches, partitions side by side, and await every one of them."""
         full: dict[tuple[str, int], list[Batch]] = {}
         for partition, group in _by_partition(records).items():
             full[self._samples_topic, partition] = _filled(producer, group)
         if state:
             full[self._state_topic, self._shard] = _filled_with_state(producer, state)
-        async with asyncio.TaskGroup() as sending:
-            for (topic, partition), batches in full.items():
-                sending.create_task(_send_in_order(producer, topic, partition, batches))
+        # A lost batch fails nothing but its own future: each is awaited, and the first failure ends the commit.
+        results = await asyncio.gather(
+            *(_send_in_order(producer, *where, batches) for where, batches in full.items()), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
 
 async def _send_in_order(producer: Producer, topic: str, partition: int, batches: list[Batch]) -> None:
     sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
-    for future in sent:
-        await future
+    for result in await asyncio.gather(*sent, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 def _by_partition(records: Sequence[Records]) -> dict[int, list[Records]]:
@@ -188,7 +190,7 @@ def _filled(producer: Producer, records: Sequence[Records]) -> list[Batch]:
     batches, append = [batch], batch.append
     for _, key, values, timestamps_ns, headers in records:
         for at, (value, timestamp_ns) in enumerate(zip(values, timestamps_ns, strict=True)):
-            with_headers = headers[at] if headers else ()
+            with_headers = headers[at] if headers else _NO_HEADERS
             timestamp = timestamp_ns // NS_PER_MS
             if append(timestamp=timestamp, key=key, value=value, headers=with_headers) is None:
                 batch = producer.create_batch()
@@ -205,12 +207,3 @@ def _filled_with_state(producer: Producer, state: Mapping[bytes, bytes | None]) 
             batches.append(producer.create_batch())
             batches[-1].append(timestamp=None, key=key, value=value)
     return batches
-
-
-async def _discard(producer: Producer) -> None:
-    """Stop a producer that may hang or be broken, without waiting for it longer than the deadline."""
-    try:
-        async with asyncio.timeout(STOP_DEADLINE_S):
-            await producer.stop()
-    except (TimeoutError, KafkaError, OSError) as exc:
-        _log.debug("bus.producer_abandoned", error=type(exc).__name__)

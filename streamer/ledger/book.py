@@ -8,12 +8,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_value
 from streamer.ledger.intervals import joined, punched
 from streamer.ledger.memory import Memory, as_doubles
+from streamer.ledger.segments import PART_ROWS, Segments
 from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
 
 
@@ -26,11 +27,11 @@ class Fresh(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """One commit's stored part of a series: its first and last instant, and the commit's sequence."""
+    """A stored part of a series: its first and last instant, and the key of the record that holds it."""
 
     first_ns: int
     last_ns: int
-    sequence: int
+    key: bytes
 
 
 class Account:
@@ -133,17 +134,14 @@ class Book:
         for account in self.accounts.values():
             account.memory.forget(floor_ns, [hole.interval for hole in account.holes])
 
-    def store(self, sequence: int) -> list[Remembered]:
-        """What the accounts have not stored yet and may need again; it counts as stored by that commit then."""
-        result: list[Remembered] = []
+    def store(self, segments: Segments) -> None:
+        """Put what the accounts have not stored yet and may need again into a commit's records."""
         for name, account in self.accounts.items():
             for fresh in account.fresh:
-                kept = _needed(account, fresh, self.place.floor_ns)
-                if kept.instants_ns:
-                    account.stored.append(Stored(kept.instants_ns[0], kept.instants_ns[-1], sequence))
-                    result.append(_as_remembered(name, kept))
+                for part in _parts(_needed(account, fresh, self.place.floor_ns)):
+                    key = segments.add(_as_remembered(name, part), len(part.instants_ns))
+                    account.stored.append(Stored(part.instants_ns[0], part.instants_ns[-1], key))
             account.fresh.clear()
-        return result
 
     def record(self) -> PlaceRecord:
         """The place as it is written down."""
@@ -182,15 +180,22 @@ class Book:
             accounts[at][1].memory.record([instant_ns], [decode_value(value)], revision)
         return book
 
-    def recall(self, name: str, remembered: Remembered, sequence: int) -> bool:
+    def recall(self, name: str, remembered: Remembered, key: bytes) -> bool:
         """Take a stored part back into the memory; False when all of it may be forgotten."""
         account = self.accounts[name]
         fresh = _needed(account, _as_fresh(remembered), self.place.floor_ns)
         if not fresh.instants_ns:
             return False
         account.memory.record(*fresh)
-        account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], sequence))
+        account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], key))
         return True
+
+
+def _parts(fresh: Fresh) -> Iterator[Fresh]:
+    """The samples in pieces that fit into a record; none of no samples."""
+    for start in range(0, len(fresh.instants_ns), PART_ROWS):
+        end = start + PART_ROWS
+        yield Fresh(fresh.instants_ns[start:end], fresh.values[start:end], fresh.revision)
 
 
 def _as_remembered(name: str, fresh: Fresh) -> Remembered:

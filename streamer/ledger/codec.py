@@ -5,8 +5,8 @@ A shard's state is a set of records, key to value, on either bus:
 - ``head``: JSON; sequence of the commit, number and digest of all other live records, shape, owner.
 - ``place/<group>``: JSON; members, frontier, frontiers of the revisits, floor, holes, and the newest sample of
   each series whose memory holds nothing else.
-- ``memory/<sequence>``: MessagePack; what one commit added to the memory. A tombstone follows when all of it
-  may be forgotten.
+- ``memory/<sequence>-<segment>``: MessagePack; what one commit added to the memory, in as many records as its size
+  asks for. A tombstone follows when all of a record may be forgotten.
 
 The digest is the sum, modulo 2^128, of BLAKE2b over every live record, so it follows each commit in constant
 time and survives compaction, which only takes away what is not live.
@@ -87,9 +87,9 @@ def place_key(group_id: str) -> bytes:
     return PLACE_PREFIX + group_id.encode()
 
 
-def memory_key(sequence: int) -> bytes:
-    """The key of what commit ``sequence`` remembers; keys sort as their sequences do."""
-    return MEMORY_PREFIX + b"%020d" % sequence
+def memory_key(sequence: int, segment: int) -> bytes:
+    """The key of a part of what commit ``sequence`` remembers; keys sort as they were written."""
+    return MEMORY_PREFIX + b"%020d-%04d" % (sequence, segment)
 
 
 def encode_head(head: Head) -> bytes:
@@ -128,11 +128,11 @@ def decode_place(key: bytes, value: bytes) -> PlaceRecord:
         raise _unreadable(key) from exc
 
 
-def decode_memory(key: bytes, value: bytes) -> tuple[int, list[Remembered]]:
-    """A memory's record and its sequence. Raises LedgerUntrusted when unreadable."""
+def decode_memory(key: bytes, value: bytes) -> list[Remembered]:
+    """A memory's record. Raises LedgerUntrusted when unreadable."""
     try:
-        return int(key.removeprefix(MEMORY_PREFIX)), _remembered.decode(value)
-    except (msgspec.MsgspecError, ValueError) as exc:
+        return _remembered.decode(value)
+    except msgspec.MsgspecError as exc:
         raise _unreadable(key) from exc
 
 

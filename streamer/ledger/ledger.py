@@ -21,16 +21,14 @@ from streamer.ledger.codec import (
     PLACE_PREFIX,
     Digest,
     Head,
-    Remembered,
     decode_memory,
     decode_place,
     encode_head,
-    encode_memory,
     encode_place,
-    memory_key,
     place_key,
     verify,
 )
+from streamer.ledger.segments import Segments
 from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, align_down
 
 
@@ -78,7 +76,7 @@ class Ledger:
         self._digest = Digest()
         self._dirty: dict[str, None] = {}
         self._removed: set[bytes] = set()
-        self._live_parts: dict[int, int] = {}
+        self._live_parts: dict[bytes, int] = {}
         self._is_signed = False
 
     @classmethod
@@ -99,12 +97,11 @@ class Ledger:
                 ledger._books[key.removeprefix(PLACE_PREFIX).decode()] = Book.of(decode_place(key, value))
         where = {name: book for book in ledger._books.values() for name in book.accounts}
         for key in sorted(key for key in records if key.startswith(MEMORY_PREFIX)):
-            sequence, parts = decode_memory(key, records[key])
-            live = sum(
-                part.series in where and where[part.series].recall(part.series, part, sequence) for part in parts
-            )
-            ledger._live_parts[sequence] = live
-            if not live:
+            parts = decode_memory(key, records[key])
+            live = sum(part.series in where and where[part.series].recall(part.series, part, key) for part in parts)
+            if live:
+                ledger._live_parts[key] = live
+            else:
                 ledger._removed.add(key)
         return ledger
 
@@ -216,16 +213,16 @@ class Ledger:
         self._is_signed = True
         self._sequence += 1
         result: dict[bytes, bytes | None] = dict.fromkeys(self._removed)
-        remembered: list[Remembered] = []
+        segments = Segments(self._sequence)
         for group_id in self._dirty:
             book = self._books[group_id]
             if book.group is not None:
                 book.raise_floor(book.group.stream.overlap_ns, book.group.stream.quantum_ns)
-            remembered += book.store(self._sequence)
+            book.store(segments)
             result[place_key(group_id)] = encode_place(book.record())
-        if remembered:
-            result[memory_key(self._sequence)] = encode_memory(remembered)
-            self._live_parts[self._sequence] = len(remembered)
+        for key, value, parts in segments.records():
+            result[key] = value
+            self._live_parts[key] = parts
         for group_id in self._dirty:
             result.update(dict.fromkeys(self._forgotten(self._books[group_id])))
         self._digest.follow(result.items())
@@ -244,13 +241,13 @@ class Ledger:
         return result
 
     def _forgotten(self, book: Book) -> Iterable[bytes]:
-        """Keys of stored commits of which nothing is needed any more."""
+        """Keys of stored records of which nothing is needed any more."""
         floor_ns = book.place.floor_ns
         for account in book.accounts.values():
             stored = account.stored
             while stored and not account.must_keep(stored[0].first_ns, stored[0].last_ns, floor_ns):
-                sequence = stored.popleft().sequence
-                self._live_parts[sequence] -= 1
-                if not self._live_parts[sequence]:
-                    del self._live_parts[sequence]
-                    yield memory_key(sequence)
+                key = stored.popleft().key
+                self._live_parts[key] -= 1
+                if not self._live_parts[key]:
+                    del self._live_parts[key]
+                    yield key

@@ -1,0 +1,205 @@
+"""The bus on Kafka: events to the samples topic, the ledger to the compacted state topic, in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from streamer.bus.kafka_clients import KafkaClients, TransactionalProducer
+from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.kafka_topics import count_partitions, prepare_topics
+from streamer.bus.producer import KafkaWriter
+from streamer.bus.records import Record
+from streamer.bus.shards import partition_of
+from streamer.config import KafkaSettings
+from streamer.errors import ConfigurationError
+from streamer.model import NS_PER_MS
+
+POLL_MS = 200
+
+STALLED_AFTER_S = 15.0
+"""Connecting, or reading state, that makes no progress for so long has failed."""
+
+
+class KafkaBus:
+    """Topics and shards on one cluster.
+
+    Args:
+        settings: the ``kafka`` section.
+        shards: how many there are; the state topic has a partition for each.
+        partitions: of the samples topic, should it have to be created.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, shards: int, partitions: int) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+        self._shards = shards
+        self._partitions = partitions
+        self._clients = KafkaClients(settings)
+
+    async def open(self) -> None:
+        """Create or check the topics.
+
+        Raises:
+            BusUnreachable, BusRefused: see ``kafka_errors``.
+            ConfigurationError: a topic does not fit.
+        """
+        with _explained("Connecting to Kafka"):
+            async with self._admin() as admin:
+                self._partitions = await prepare_topics(
+                    admin, self._settings, shards=self._shards, partitions=self._partitions
+                )
+
+    async def close(self) -> None:
+        """Nothing to do: each client lives as long as what it was made for."""
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of the samples topic that a key belongs to; final once the bus is open."""
+        return partition_of(key, self._partitions)
+
+    async def acquire(self, shard: int) -> KafkaWriter:
+        """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""
+
+        def make_producer() -> TransactionalProducer:
+            return self._clients.producer(f"{self._topics.state}-{shard}")
+
+        async def read_fenced() -> dict[bytes, bytes]:
+            return await self._read_state(shard, is_fenced=True)
+
+        writer = KafkaWriter(
+            make_producer,
+            samples_topic=self._topics.samples,
+            state_topic=self._topics.state,
+            shard=shard,
+            read_state=read_fenced,
+        )
+        await writer.start()
+        return writer
+
+    async def read_state(self, shard: int) -> dict[bytes, bytes]:
+        """The live state records of a shard as last committed, without fencing anyone."""
+        return await self._read_state(shard, is_fenced=False)
+
+    async def _read_state(self, shard: int, *, is_fenced: bool) -> dict[bytes, bytes]:
+        """Read the compacted partition whole.
+
+        Behind the fence nothing is open any more, and everything up to the high watermark counts (rule 10). A
+        read_committed consumer's own end is the last stable offset, which an open transaction holds back.
+        """
+        partition = TopicPartition(self._topics.state, shard)
+        state: dict[bytes, bytes] = {}
+        with _explained(f"Reading the state of shard {shard}"):
+            async with asyncio.timeout(STALLED_AFTER_S) as patience:
+                async with self._consumer(is_committed_only=not is_fenced) as consumer:
+                    end = (await consumer.end_offsets([partition]))[partition]
+                async with self._consumer() as consumer:
+                    consumer.assign([partition])
+                    await consumer.seek_to_beginning(partition)
+                    while await consumer.position(partition) < end:
+                        for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                            patience.reschedule(asyncio.get_running_loop().time() + STALLED_AFTER_S)
+                            for message in messages:
+                                if message.value is None:
+                                    state.pop(message.key, None)
+                                else:
+                                    state[message.key] = message.value
+        return state
+
+    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncIterator[Record]:
+        """Committed records of a topic, partition by partition in order.
+
+        Args:
+            topic: logical name (``samples``).
+            last: begin that many offsets before each partition's end; None for the beginning.
+            follow: wait for more at the end.
+
+        Raises:
+            BusUnreachable, BusRefused: see ``kafka_errors``.
+            ConfigurationError: the topic does not exist.
+        """
+        name = getattr(self._topics, topic)
+        with _explained(f"Reading {name}"):
+            async with self._admin() as admin:
+                count = (await count_partitions(admin, [name])).get(name, 0)
+            if not count:
+                problem = f"topic {name} is not there yet; `streamer run` creates it"
+                raise ConfigurationError([(f"kafka.topics.{topic}", problem)])
+            async with self._consumer() as consumer:
+                partitions = [TopicPartition(name, number) for number in range(count)]
+                consumer.assign(partitions)
+                ends = await consumer.end_offsets(partitions)
+                beginnings = await consumer.beginning_offsets(partitions)
+                for partition in partitions:
+                    offset = 0 if last is None else ends[partition] - last
+                    consumer.seek(partition, max(beginnings[partition], offset))
+                rest = set(partitions)
+                while follow or rest:
+                    for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                        for message in messages:
+                            if follow or message.offset < ends[TopicPartition(name, message.partition)]:
+                                yield _record(topic, message)
+                    rest = {one for one in rest if await consumer.position(one) < ends[one]}
+
+    async def check(self) -> str:
+        """Connect and try every right that ``run`` needs, in a transaction that is taken back."""
+        await self.open()
+        await self.read_state(0)
+        with _explained("A transaction on Kafka, taken back,"):
+            producer = self._clients.producer(f"{self._topics.state}-check")
+            try:
+                await producer.start()
+                await producer.begin_transaction()
+                for topic in (self._topics.samples, self._topics.state):
+                    await (await producer.send(topic, key=b"check", value=b"{}", partition=0))
+                await producer.abort_transaction()
+            finally:
+                await producer.abandon()
+        return (
+            f"{self._topics.samples} with {self._partitions} partitions, {self._topics.state} with {self._shards}; "
+            "may read, write and commit"
+        )
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = self._clients.admin()
+        try:
+            async with asyncio.timeout(STALLED_AFTER_S):
+                await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def _consumer(self, *, is_committed_only: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = self._clients.consumer(is_committed_only=is_committed_only)
+        try:
+            async with asyncio.timeout(STALLED_AFTER_S):
+                await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+def _record(topic: str, message: ConsumerRecord[bytes, bytes]) -> Record:
+    return Record(
+        topic=topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=None if message.key is None else message.key.decode(errors="backslashreplace"),
+        headers={name: value.decode(errors="backslashreplace") for name, value in message.headers},
+        value=message.value or b"null",
+        timestamp_ns=message.timestamp * NS_PER_MS,
+    )
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Everything that aiokafka raises inside, in the words of this project."""
+    try:
+        yield
+    except KAFKA_FAILURES as exc:
+        raise translated(exc, doing) from exc

@@ -1,0 +1,146 @@
+"""How clients of aiokafka are made: connection, security, and the two kinds of consumers and the producer in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.helpers import create_ssl_context
+
+from streamer.bus.kafka_errors import KAFKA_FAILURES
+from streamer.config import KafkaSettings
+from streamer.errors import ConfigurationError
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""After this the broker aborts a transaction that nobody ends; twice the deadline of a commit."""
+
+REQUEST_TIMEOUT_MS = 10_000
+
+MAX_BATCH_BYTES = 512 * 1024
+"""Half of the broker's usual limit of a batch (1 MB)."""
+
+ABANDON_S = 1.0
+"""How long a producer that is let go of may take to notice."""
+
+
+class KafkaClients:
+    """Makes clients for one cluster. Must be used inside a running event loop.
+
+    Args:
+        settings: the ``kafka`` section.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+
+    def admin(self) -> AIOKafkaAdminClient:
+        """A client for topics, not started."""
+        return AIOKafkaAdminClient(**self._connection())
+
+    def consumer(self, *, is_committed_only: bool = True) -> AIOKafkaConsumer:
+        """A consumer without a group, not started; partitions are assigned by hand."""
+        return AIOKafkaConsumer(
+            **self._connection(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed" if is_committed_only else "read_uncommitted",
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=8 * 1024 * 1024,
+        )
+
+    def producer(self, transactional_id: str) -> TransactionalProducer:
+        """A transactional producer, not started."""
+        compression = self._settings.compression
+        return TransactionalProducer(
+            **self._connection(),
+            transactional_id=transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            compression_type=None if compression == "none" else compression,
+            max_batch_size=MAX_BATCH_BYTES,
+        )
+
+    def _connection(self) -> dict[str, Any]:
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bootstrap_servers": list(settings.bootstrap_servers),
+            "client_id": "powerp-streamer",
+            "security_protocol": settings.security_protocol,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            "metadata_max_age_ms": 60_000,
+        }
+        if settings.security_protocol.endswith("SSL"):
+            options["ssl_context"] = self._ssl_context()
+        if settings.security_protocol.startswith("SASL"):
+            password = settings.read_sasl_password()
+            options |= {
+                "sasl_mechanism": settings.sasl_mechanism,
+                "sasl_plain_username": settings.sasl_username,
+                "sasl_plain_password": password.get_secret_value() if password else None,
+            }
+        return options
+
+    def _ssl_context(self) -> Any:
+        settings = self._settings
+        password = settings.ssl_key_password
+        try:
+            context = create_ssl_context(
+                cafile=settings.ssl_ca_file,
+                certfile=settings.ssl_cert_file,
+                keyfile=settings.ssl_key_file,
+                password=password.get_secret_value() if password else None,
+            )
+        except OSError as exc:  # an ssl.SSLError is one
+            files = (settings.ssl_ca_file, settings.ssl_cert_file, settings.ssl_key_file)
+            named = ", ".join(str(file) for file in files if file is not None)
+            problem = f"{named} cannot be read as certificates and key in PEM ({exc.strerror or type(exc).__name__})"
+            raise ConfigurationError([("kafka.ssl_*", problem)]) from None
+        context.check_hostname = settings.ssl_check_hostname
+        return context
+
+
+class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
+    """A producer that can be let go of at any time, whatever it is doing."""
+
+    _closed: bool
+
+    async def abandon(self) -> None:
+        """End its task and connections without sending what is pending; never raises, never takes long.
+
+        ``stop`` would first wait for every pending batch, as long as the brokers like. An open transaction is
+        aborted by the next producer of the same transactional id, or by the broker after its timeout.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        sender = self._sender.sender_task
+        if sender is not None:
+            sender.cancel()
+        await _within(ABANDON_S, self.client.close())
+        if sender is not None:
+            await asyncio.wait([sender], timeout=ABANDON_S)
+            sender.cancel()  # what it still waits for by then, it waits for in vain
+            await asyncio.wait([sender], timeout=ABANDON_S)
+            await _within(ABANDON_S, self.client.close())
+        for future in self._futures():
+            if future.done() and not future.cancelled():
+                future.exception()  # seen: asyncio would complain about an exception that nobody looked at
+
+    def _futures(self) -> Iterator[asyncio.Future[Any]]:
+        """What aiokafka fails beside the futures that it hands out."""
+        if self._txn_manager._transaction_waiter is not None:
+            yield self._txn_manager._transaction_waiter
+        accumulator = self._message_accumulator
+        for batches in (*accumulator._batches.values(), accumulator._pending_batches):
+            for batch in batches:
+                yield from (batch.future, batch._drain_waiter)
+
+
+async def _within(seconds: float, step: Any) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await step
+    except KAFKA_FAILURES:
+        pass
