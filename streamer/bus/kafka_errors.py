@@ -9,6 +9,7 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     GroupAuthorizationFailedError,
     IllegalOperation,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
@@ -47,4 +48,6 @@ def translated(error: BaseException, doing: str) -> BusError:
             "Check the kafka section's user and password, and the ACLs: read, write, describe and create on the "
             "topics, write and describe on the transactional ids.",
         )
+    if isinstance(error, KafkaConnectionError):
+        text = "no broker answers, or none accepts the security protocol and the credential"
     return BusUnreachable(f"{doing} failed ({text}).", "Check kafka.bootstrap_servers and the brokers.")

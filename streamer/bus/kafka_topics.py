@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import structlog
@@ -57,7 +57,7 @@ async def prepare_topics(admin: AIOKafkaAdminClient, settings: KafkaSettings, *,
         async with asyncio.timeout(LED_WITHIN_S):
             while not all(found.get(name) for name in wanted):
                 await asyncio.sleep(0.1)
-                found = await count_partitions(admin, wanted)
+                found = await _led_partitions(admin, wanted)
     problems = []
     samples, state = found[topics.samples], found[topics.state]
     if samples % shards:
@@ -74,8 +74,19 @@ async def prepare_topics(admin: AIOKafkaAdminClient, settings: KafkaSettings, *,
     return samples
 
 
-async def count_partitions(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions each topic has; a topic that is not there, or has no leaders yet, is left out."""
+async def count_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
+    """How many partitions each topic has that is there.
+
+    All topics are listed first: a broker may create any topic that it is asked about by name, in its own shape.
+    """
+    there = set(await admin.list_topics())
+    return await _led_partitions(admin, [name for name in names if name in there])
+
+
+async def _led_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
+    """How many partitions each topic has; a topic without leaders yet is left out."""
+    if not names:
+        return {}
     result = {}
     for topic in await admin.describe_topics(list(names)):
         error = for_code(topic["error_code"])
