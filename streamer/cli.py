@@ -1,6 +1,7 @@
 """The command line: arguments in, exit codes out. Results on stdout, logs on stderr.
 
-Every error that the program explains is printed as one sentence with its remedy; a traceback is a bug.
+Every error that the program explains is printed as one sentence with its remedy; a traceback is a bug. Modules are
+imported by the command that needs them, so that ``--help`` is there at once.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from streamer.config import Settings, load_settings
 from streamer.errors import ConfigurationError, StreamerError
+
+_T = TypeVar("_T")
 
 app = typer.Typer(
     name="streamer",
@@ -33,26 +38,160 @@ Config = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table for people.")]
 
 
+class Format(StrEnum):
+    """How records are printed."""
+
+    JSON = "json"
+    TABLE = "table"
+
+
+class Topic(StrEnum):
+    """The topics by their logical names."""
+
+    SAMPLES = "samples"
+    COMPLETENESS = "completeness"
+    GAPS = "gaps"
+    SIGNALS = "signals"
+
+
+class Kind(StrEnum):
+    """The buses."""
+
+    SQLITE = "sqlite"
+    KAFKA = "kafka"
+
+
 @app.command()
 def run(config: Config = None) -> None:
     """Poll, publish and keep the ledger until SIGTERM or SIGINT; then drain and exit 0."""
     from streamer.running import run_daemon
 
-    asyncio.run(run_daemon(_settings(config)))
+    _finish(run_daemon(_with_streams(_settings(config))))
 
 
-def _settings(config: Path | None) -> Settings:
+@app.command()
+def check(config: Config = None, as_json: AsJson = False) -> None:
+    """Try everything that run needs, once, and say what to do about what is wrong. Publishes nothing."""
+    from streamer import commands
+
+    sys.exit(_finish(commands.check(_with_streams(_settings(config, quiet=True)), as_json)))
+
+
+@app.command()
+def signals(config: Config = None, as_json: AsJson = False) -> None:
+    """List the catalogue, and the stream that each signal is in."""
+    from streamer import commands
+
+    _finish(commands.signals(_settings(config, quiet=True), as_json))
+
+
+@app.command()
+def tail(
+    config: Config = None,
+    topic: Annotated[Topic, typer.Option(help="What to read.")] = Topic.SAMPLES,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Begin with the oldest record.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many records.")] = None,
+    format: Annotated[Format, typer.Option(help="json: a record a line.")] = Format.JSON,
+) -> None:
+    """Print committed records; without other options the last ten."""
+    from streamer import commands
+
+    if topic is not Topic.SAMPLES:
+        raise ConfigurationError([("--topic", f"{topic.value} is not available yet: nothing is written to it")])
+    settings = _settings(config, quiet=True)
+    _finish(
+        commands.tail(
+            settings,
+            topic.value,
+            from_beginning=from_beginning,
+            follow=follow,
+            limit=limit,
+            is_table=format is Format.TABLE,
+        )
+    )
+
+
+@app.command()
+def status(config: Config = None, as_json: AsJson = False) -> None:
+    """Say what the stored ledger says: up to where each stream is covered and settled, and its holes."""
+    from streamer import commands
+
+    _finish(commands.status(_settings(config, quiet=True), as_json))
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")] = 5000,
+    signals: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Synthetic signals, in database 9, beside the real plants.")
+    ] = 0,
+    rate: Annotated[float, typer.Option(min=0.001, max=1000, help="Samples a second of each of them.")] = 5.0,
+    scenario: Annotated[
+        Path | None, typer.Option(help="Faults to play (YAML); config/faults.yaml shows them all.", dir_okay=False)
+    ] = None,
+    latency: Annotated[float, typer.Option(min=0, max=60, help="Seconds before each answer.")] = 0.0,
+) -> None:
+    """Serve the PowerP API with three real plants on replay, until SIGTERM or SIGINT."""
+    from streamer.simulate import simulate as serve_until_stopped
+
+    _finish(serve_until_stopped(host, port, signals=signals, rate_hz=rate, scenario_file=scenario, latency_s=latency))
+
+
+@app.command()
+def demo(
+    bus: Annotated[Kind, typer.Option(help="Where events go; kafka needs KAFKA_BOOTSTRAP_SERVERS.")] = Kind.SQLITE,
+    duration: Annotated[
+        str | None,
+        typer.Option("--for", envvar="DEMO_FOR", help="How long, such as 30s; else until Ctrl-C.", metavar="DURATION"),
+    ] = None,
+) -> None:
+    """Run the daemon against the simulated plants, show what it does, and check it against the truth."""
+    from streamer.demo import demo as run_demo
+    from streamer.settings_types import parse_duration
+
+    try:
+        duration_ns = None if duration is None else parse_duration(duration)
+    except ValueError as exc:
+        raise ConfigurationError([("DEMO_FOR", str(exc))]) from exc
+    sys.exit(_finish(run_demo(bus.value, duration_ns, os.environ)))
+
+
+def _settings(config: Path | None, *, quiet: bool = False) -> Settings:
+    """The configuration, with the logs set up as it says; one-shot commands log warnings for people only."""
     from streamer.logs import configure_logs
 
     settings = load_settings(config, os.environ)
-    configure_logs(settings.log.format, settings.log.level, settings.secrets)
+    if quiet:
+        configure_logs("console", "error", settings.secrets)
+    else:
+        configure_logs(settings.log.format, settings.log.level, settings.secrets)
     return settings
 
 
-def main() -> None:
-    """Entry of the console script: run a command, explain its errors, exit with the code of design and docs."""
+def _with_streams(settings: Settings) -> Settings:
+    if not settings.streams:
+        problem = "names no stream; config/reference.yaml shows how one is written"
+        raise ConfigurationError([("streams", problem)])
+    return settings
+
+
+def _finish(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a command to its end; Ctrl-C and a reader that has gone end it quietly."""
     try:
-        app(standalone_mode=False)
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        sys.exit(0)
+
+
+def main() -> None:
+    """Entry of the console script: run a command, explain its errors, exit with the code that is documented."""
+    try:
+        app()
     except ConfigurationError as exc:
         _explain("The configuration cannot be used:", *(f"  {path}: {problem}" for path, problem in exc.problems))
         if exc.remedy:

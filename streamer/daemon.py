@@ -71,10 +71,6 @@ class Bus(Protocol):
         """The partition of the samples topic that a key belongs to."""
         ...
 
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
-
 
 class Daemon:
     """One instance of the program. ``owned`` and ``roster`` are for those who show its state."""
@@ -156,14 +152,11 @@ class Daemon:
         _log.info("daemon.drained")
 
     async def _work(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as starting:
-                starting.create_task(self._persist("bus.unreachable", "bus.reached", self._bus.open))
-                starting.create_task(self._call_roll())
-            shards = range(self._settings.bus.shards)
-            await _until_all_owned_end([self._own(shard) for shard in shards], self._renew_roster())
-        finally:
-            await self._bus.close()
+        async with asyncio.TaskGroup() as starting:
+            starting.create_task(self._persist("bus.unreachable", "bus.reached", self._bus.open))
+            starting.create_task(self._call_roll())
+        shards = range(self._settings.bus.shards)
+        await _until_all_owned_end([self._own(shard) for shard in shards], self._renew_roster())
 
     async def _persist(self, fault: str, recovered: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """The result of an attempt that is repeated until the outside world allows it."""

@@ -24,8 +24,9 @@ from streamer.redaction import configure_secrets, register_secret, safe_exceptio
 
 __all__ = ["configure_logs", "register_secret"]
 
-CHATTY_LOGGERS = ("aiohttp", "aiokafka", "asyncio")
-"""At info these write a line a request or a rebalance step; below debug they are heard from warning on."""
+CHATTY_LOGGERS = {"aiohttp": logging.WARNING, "aiokafka": logging.CRITICAL, "asyncio": logging.WARNING}
+"""From which level on these are heard unless debugging. aiohttp writes a line a request; aiokafka an error for each
+attempt to reach a broker that is away, and what it says beside that, it raises too."""
 
 TRACEBACK_MARGIN = "    | "
 """Starts each line of a console traceback, so that an exception's message cannot pose as a record of its own."""
@@ -71,8 +72,8 @@ def configure_logs(format: Literal["json", "console"], level: str, secrets: Iter
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(lowest)
-    for name in CHATTY_LOGGERS:
-        logging.getLogger(name).setLevel(lowest if lowest <= logging.DEBUG else max(lowest, logging.WARNING))
+    for name, least in CHATTY_LOGGERS.items():
+        logging.getLogger(name).setLevel(lowest if lowest <= logging.DEBUG else max(lowest, least))
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

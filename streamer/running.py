@@ -17,14 +17,15 @@ _log = structlog.get_logger(__name__)
 
 async def run_daemon(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises what ends a daemon for good, see ``Daemon.run``."""
-    async with assembled(settings) as running:
+    async with assembled(settings) as parts:
+        daemon = parts.daemon()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, running.daemon.stop)
-        server = StatusServer(running.daemon, running.metrics, settings.status.host, settings.status.port)
+            loop.add_signal_handler(number, daemon.stop)
+        server = StatusServer(daemon, parts.metrics, settings.status.host, settings.status.port)
         await server.start()
         _log.info("daemon.started", version=__version__, bus=settings.bus.kind, status=server.url)
         try:
-            await running.daemon.run()
+            await daemon.run()
         finally:
             await server.close()

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamer.bus.records import Record
 from streamer.check import Finding
 from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place, verify
 from streamer.model import NS_PER_S, Signal
 from streamer.redaction import safe_text
 from streamer.roster import Roster
+from streamer.source.instants import instant_text
 
 
-class Record(Protocol):
-    """A record of either bus."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: str | None
-    headers: Mapping[str, str]
-    value: bytes
+WIDTH_OF_FILES = 160
 
 
 def print_json(value: object) -> None:
@@ -36,17 +30,12 @@ def print_json(value: object) -> None:
     sys.stdout.buffer.flush()
 
 
-async def print_records(records: AsyncIterator[Record], limit: int | None, is_table: bool) -> None:
-    """Records as they come: one line of JSON each, or columns for people."""
-    shown = 0
-    async for record in records:
-        if is_table:
-            _print_row(record)
-        else:
-            _print_line(record)
-        shown += 1
-        if shown == limit:
-            return
+def print_record(record: Record, is_table: bool) -> None:
+    """A record: one line of JSON, or columns for people."""
+    if is_table:
+        _print_row(record)
+    else:
+        _print_line(record)
 
 
 def _print_line(record: Record) -> None:
@@ -98,8 +87,6 @@ def stored_streams(states: Iterable[tuple[int, int, Mapping[bytes, bytes]]], wal
     Raises:
         LedgerUntrusted: a stored ledger cannot be believed; names the key.
     """
-    from streamer.source.instants import instant_text
-
     places: dict[str, list[PlaceRecord]] = {}
     for shard, shards, records in states:
         verify(records, shard=shard, shards=shards)
@@ -132,13 +119,14 @@ def print_status(streams: Sequence[StoredStream], as_json: bool) -> None:
     if as_json:
         print_json([asdict(stream) for stream in streams])
         return
-    table = Table("stream", "series", "groups", "frontier", "settled", "lag", "holes", title="Ledger")
+    table = Table("stream", "series", title="Ledger", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("frontier", "settled", "lag", "holes"):
+        table.add_column(heading, no_wrap=True)
     for one in streams:
         holes = f"{one.holes} ({one.hole_s:g} s)" if one.holes else "0"
-        table.add_row(
-            one.stream, str(one.series), str(one.groups), one.frontier, one.settled, f"{one.lag_s:.1f} s", holes
-        )
-    Console().print(table)
+        frontier, settled = (_whole_seconds(text) for text in (one.frontier, one.settled))
+        table.add_row(_cell(one.stream), str(one.series), frontier, settled, f"{one.lag_s:.1f} s", holes)
+    _console().print(table)
 
 
 def print_signals(signals: Sequence[Signal], roster: Roster, as_json: bool) -> None:
@@ -158,12 +146,22 @@ def print_signals(signals: Sequence[Signal], roster: Roster, as_json: bool) -> N
                 }
             )
         return
-    table = Table("database", "index", "tag", "name", "unit", "default", "stream", title=f"{len(signals)} signals")
+    table = Table(
+        "database",
+        "index",
+        "tag",
+        "name",
+        "unit",
+        "default",
+        "stream",
+        title=f"{len(signals)} signals",
+        box=box.SIMPLE_HEAD,
+    )
     for signal in signals:
         texts = (signal.tag, signal.name, signal.unit, signal.default_aggregation, streams.get(signal.id))
         cells = (_cell(text) for text in texts)
         table.add_row(str(signal.id.database_id), str(signal.id.index), *cells)
-    Console().print(table)
+    _console().print(table)
 
 
 def print_findings(findings: Sequence[Finding], as_json: bool) -> None:
@@ -171,13 +169,25 @@ def print_findings(findings: Sequence[Finding], as_json: bool) -> None:
     if as_json:
         print_json([asdict(finding) for finding in findings])
         return
-    table = Table("", "check", "found", "what to do")
+    table = Table("", "check", "found, and what to do", box=box.SIMPLE_HEAD)
     for finding in findings:
         mark = "[red]✘[/]" if finding.exit_code else "[green]✔[/]"
-        table.add_row(mark, _cell(finding.subject), _cell(finding.detail), _cell(finding.remedy))
-    Console().print(table)
+        found = _cell(finding.detail)
+        if finding.remedy:
+            found.append(f"\n→ {safe_text(finding.remedy)}", style="bold")
+        table.add_row(mark, _cell(finding.subject), found)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Wide enough for every column where nobody looks at a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+
+
+def _whole_seconds(instant: str) -> str:
+    return instant[:19].replace("T", " ") + "Z"
 
 
 def _cell(text: str | None) -> Text:
     """Text from outside as a cell: escaped, and never taken for markup."""
-    return Text(safe_text(text or ""))
+    return Text(safe_text(text or ""), overflow="fold")

@@ -25,26 +25,55 @@ from streamer.source.token import TokenSource
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """The parts of a daemon."""
+class Parts:
+    """What a configuration gives: built, not connected. Whoever asked for them closes them."""
 
-    daemon: Daemon
-    throttle: Throttle
+    settings: Settings
+    clock: Clock
+    random: Random
     metrics: Metrics
     service_time: ServiceTime
+    throttle: Throttle
+    api: ApiClient
+    bus: KafkaBus | SqliteBus
+
+    def daemon(self) -> Daemon:
+        """A daemon on these parts."""
+        return Daemon(
+            self.settings,
+            api=self.api,
+            bus=self.bus,
+            service_time=self.service_time,
+            clock=self.clock,
+            metrics=self.metrics,
+            random=self.random,
+        )
 
 
-def open_bus(settings: Settings) -> KafkaBus | SqliteBus:
-    """The configured bus, not connected yet."""
+@asynccontextmanager
+async def assembled(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts, closed in reverse order at the end."""
+    clock, random, metrics = SystemClock(), Random(), Metrics()  # noqa: S311  # jitter, not secrets
+    service_time = ServiceTime(clock)
+    throttle = Throttle(clock, random, max_in_flight=settings.source.max_in_flight, max_rate=settings.source.max_rate)
+    api = _api(settings, clock=clock, service_time=service_time, throttle=throttle, metrics=metrics, random=random)
+    bus = _bus(settings)
+    try:
+        yield Parts(settings, clock, random, metrics, service_time, throttle, api, bus)
+    finally:
+        await bus.close()
+        await api.close()
+
+
+def _bus(settings: Settings) -> KafkaBus | SqliteBus:
     if settings.bus.kind == "kafka":
         return KafkaBus(settings.kafka, shards=settings.bus.shards, partitions=settings.samples_partitions)
     return SqliteBus(settings.bus.path, partitions=settings.bus.shards)
 
 
-def open_api(
+def _api(
     settings: Settings, *, clock: Clock, service_time: ServiceTime, throttle: Throttle, metrics: Metrics, random: Random
 ) -> ApiClient:
-    """The configured API, not connected yet. Whoever asked for it closes it."""
     source = settings.source
     transport = HttpTransport(
         source.base_url,
@@ -65,25 +94,3 @@ def open_api(
         metrics.requests.labels(lane.name.lower(), outcome).inc()
 
     return ApiClient(transport, tokens, throttle, service_time, clock, random=random, on_request=count)
-
-
-@asynccontextmanager
-async def assembled(settings: Settings) -> AsyncIterator[Running]:
-    """A daemon and its parts, closed in reverse order at the end."""
-    clock, random, metrics = SystemClock(), Random(), Metrics()  # noqa: S311  # jitter, not secrets
-    service_time = ServiceTime(clock)
-    throttle = Throttle(clock, random, max_in_flight=settings.source.max_in_flight, max_rate=settings.source.max_rate)
-    api = open_api(settings, clock=clock, service_time=service_time, throttle=throttle, metrics=metrics, random=random)
-    try:
-        daemon = Daemon(
-            settings,
-            api=api,
-            bus=open_bus(settings),
-            service_time=service_time,
-            clock=clock,
-            metrics=metrics,
-            random=random,
-        )
-        yield Running(daemon, throttle, metrics, service_time)
-    finally:
-        await api.close()

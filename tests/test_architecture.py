@@ -22,7 +22,8 @@ ROOT = Path(streamer.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("demo", "running", "show"),
+    ("commands", "demo", "running", "simulate"),
+    ("show",),
     ("check",),
     ("wiring",),
     ("daemon",),
@@ -48,7 +49,7 @@ ROOM_MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"errors", "model"},
     "simulator": {"config", "clock", "errors", "model"},
 }
-MAY_IMPORT_SIMULATOR = {"cli", "demo", "running", "wiring"}
+MAY_IMPORT_SIMULATOR = {"demo", "simulate"}
 IMPURE = {"asyncio", "time", "random", "aiohttp", "aiokafka", "sqlite3"}
 WEB_SERVERS = {"status", "simulator"}
 
@@ -155,7 +156,7 @@ def test_a_room_knows_only_the_common_ground(room: str) -> None:
     assert {(name, target) for name, target in known if target not in ROOM_MAY_IMPORT[room]} == set()
 
 
-def test_only_the_command_line_and_the_wiring_know_the_simulator() -> None:
+def test_only_the_commands_for_demonstration_know_the_simulator() -> None:
     users = {unit for _, unit, target in unit_imports(GRAPH) if target == "simulator"}
     assert users - MAY_IMPORT_SIMULATOR == set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -109,7 +109,7 @@ class KafkaBus:
                                     state[message.key] = message.value
         return state
 
-    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncIterator[Record]:
+    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]:
         """Committed records of a topic, partition by partition in order.
 
         Args:

@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -100,7 +100,7 @@ class SqliteBus:
 
         return await self._in_thread(read)
 
-    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncIterator[Record]:
+    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]:
         """Committed records of a topic in order; also beside a process that writes.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,9 @@ SHARDS = 2
 class ReadableBus(Bus, Protocol):
     """A bus with its reading half."""
 
-    def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncIterator[Record]: ...
+    async def close(self) -> None: ...
+
+    def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]: ...
 
 
 MakeBus = Callable[[], ReadableBus]

@@ -31,7 +31,7 @@ def key_of_shard(bus: ReadableBus, shard: int) -> str:
 
 
 async def read(bus: ReadableBus, last: int | None = None) -> list[Record]:
-    async with aclosing(bus.read("samples", last=last, follow=False)) as records:  # type: ignore[type-var]
+    async with aclosing(bus.read("samples", last=last, follow=False)) as records:
         return [record async for record in records]
 
 
@@ -144,7 +144,7 @@ async def test_a_follower_sees_what_is_committed_later(bus: ReadableBus, acquire
     has_caught_up = asyncio.Event()
 
     async def follow() -> None:
-        async with aclosing(bus.read("samples", last=None, follow=True)) as records:  # type: ignore[type-var]
+        async with aclosing(bus.read("samples", last=None, follow=True)) as records:
             async for record in records:
                 seen.append(record.value)
                 if len(seen) == 2:
