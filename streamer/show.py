@@ -20,7 +20,6 @@ from streamer.redaction import safe_text
 from streamer.roster import Roster
 from streamer.source.instants import instant_text
 
-
 WIDTH_OF_FILES = 160
 
 
@@ -119,8 +118,8 @@ def print_status(streams: Sequence[StoredStream], as_json: bool) -> None:
     if as_json:
         print_json([asdict(stream) for stream in streams])
         return
-    table = Table("stream", "series", title="Ledger", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("frontier", "settled", "lag", "holes"):
+    table = Table(title="Ledger (instants in UTC)", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("stream", "series", "frontier", "settled", "lag", "holes"):
         table.add_column(heading, no_wrap=True)
     for one in streams:
         holes = f"{one.holes} ({one.hole_s:g} s)" if one.holes else "0"
@@ -185,7 +184,7 @@ def _console() -> Console:
 
 
 def _whole_seconds(instant: str) -> str:
-    return instant[:19].replace("T", " ") + "Z"
+    return instant[:19].replace("T", " ")
 
 
 def _cell(text: str | None) -> Text:

@@ -46,6 +46,7 @@ CREATE TABLE state (
     PRIMARY KEY (shard, key)
 ) WITHOUT ROWID;
 """
+_MAGIC = b"SQLite format 3\0"
 _INSERT = "INSERT INTO records (topic, partition, key, value, headers, timestamp_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 _T = TypeVar("_T")
@@ -210,6 +211,7 @@ class SqliteBus:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
+            self._check_magic()
             connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
             try:
                 self._check_version(connection)
@@ -220,6 +222,13 @@ class SqliteBus:
             self._drop_lock()
             raise
         self._connection = connection
+
+    def _check_magic(self) -> None:
+        """SQLite itself takes a short file of anything for an empty database."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                if file.read(len(_MAGIC)) not in (b"", _MAGIC):
+                    raise sqlite3.DatabaseError("it does not begin as one")
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]

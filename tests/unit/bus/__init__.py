@@ -1,0 +1,1 @@
+"""What writes events and ledgers, on fakes and on files."""
