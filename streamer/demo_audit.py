@@ -15,7 +15,7 @@ from streamer.model import Hole, Interval, Series, SignalId, Value
 from streamer.simulator.audit import Bound, Published, Verdict, audit
 from streamer.simulator.world import World
 from streamer.source.instants import parse_instant
-from streamer.wiring import assembled
+from streamer.wiring import Parts, assembled
 
 
 class _Event(msgspec.Struct):
@@ -32,14 +32,20 @@ _decode = msgspec.json.Decoder(_Event).decode
 async def audited(settings: Settings, world: World, start_ns: int) -> Verdict:
     """Everything that is on the bus against everything that the world has shown since ``start_ns``."""
     async with assembled(settings) as parts:
-        places: list[PlaceRecord] = []
-        for shard in range(settings.bus.shards):
-            state = await parts.bus.read_state(shard)
-            places += (decode_place(key, value) for key, value in state.items() if key.startswith(PLACE_PREFIX))
+        places = await places_of(parts)
         async with aclosing(parts.bus.read("samples", last=None, follow=False)) as records:
             published = [event async for event in _published(records)]
     overlaps = {stream.name: stream.overlap for stream in settings.streams}
     return audit(world, published, bounds_of(places, overlaps, start_ns))
+
+
+async def places_of(parts: Parts) -> list[PlaceRecord]:
+    """How far all groups are, as stored."""
+    places: list[PlaceRecord] = []
+    for shard in range(parts.settings.bus.shards):
+        state = await parts.bus.read_state(shard)
+        places += (decode_place(key, value) for key, value in state.items() if key.startswith(PLACE_PREFIX))
+    return places
 
 
 async def _published(records: AsyncIterator[Record]) -> AsyncIterator[Published]:
