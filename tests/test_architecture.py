@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("commands", "demo", "running", "simulate"),
-    ("show",),
+    ("demo_audit", "demo_view", "show"),
     ("check",),
     ("wiring",),
     ("daemon",),
@@ -47,9 +47,9 @@ ROOM_MAY_IMPORT: dict[str, set[str]] = {
     "bus": {"config", "logs", "metrics", "clock", "errors", "model"},
     "planner": {"errors", "model"},
     "ledger": {"errors", "model"},
-    "simulator": {"config", "clock", "errors", "model"},
+    "simulator": {"config", "settings_types", "settings_reading", "clock", "errors", "model"},
 }
-MAY_IMPORT_SIMULATOR = {"demo", "simulate"}
+MAY_IMPORT_SIMULATOR = {"demo", "demo_audit", "demo_view", "simulate"}
 IMPURE = {"asyncio", "time", "random", "aiohttp", "aiokafka", "sqlite3"}
 WEB_SERVERS = {"status", "simulator"}
 
