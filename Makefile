@@ -67,6 +67,10 @@ bench: $(VENV)/.dev ## Run every benchmark on a real Kafka of its own (needs Jav
 		$(BIN)/python -m tests.support.local_kafka -- $(BIN)/python "$$benchmark"; \
 	done
 
+.PHONY: picture
+picture: $(VENV)/.dev ## Draw docs/demo.svg anew from a run of the demo
+	$(BIN)/python docs/picture.py
+
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 

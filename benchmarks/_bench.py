@@ -36,6 +36,7 @@ def settings(url: str, *, prefix: str, **stream: Any) -> Settings:
             "POWERP_CLIENT_SECRET": "demo",
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers(),
             "STREAMER_BUS__KIND": "kafka",
+            "STREAMER_STATUS__PORT": "0",
             "STREAMER_KAFKA__TOPICS__SAMPLES": f"{prefix}.samples",
             "STREAMER_KAFKA__TOPICS__STATE": f"{prefix}.state",
         },

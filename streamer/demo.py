@@ -83,14 +83,14 @@ async def demo(kind: str, duration_ns: int | None, environ: Mapping[str, str], c
     return 0 if verdict.is_clean else EXIT_INVARIANT
 
 
-def demo_settings(kind: str, url: str, start_ns: int, environ: Mapping[str, str]) -> Settings:
+def demo_settings(kind: str, url: str, start_ns: int, environ: Mapping[str, str], path: Path = PATH) -> Settings:
     """The demo's configuration, read as any other."""
     variables = {
         "POWERP_API_BASE_URL": url,
         "POWERP_CLIENT_ID": "demo",
         "POWERP_CLIENT_SECRET": "demo",
         "STREAMER_BUS__KIND": kind,
-        "STREAMER_BUS__PATH": str(PATH),
+        "STREAMER_BUS__PATH": str(path),
         "STREAMER_LOG__LEVEL": "warning",
     }
     if kind == "kafka":

@@ -30,10 +30,7 @@ def progress_table(snapshot: Snapshot, parts: Parts, elapsed_s: float) -> Render
             str(stream.holes),
         )
     state = "ready" if snapshot.ready else "starting"
-    line = (
-        f"{state}; {_requests(metrics)}; {parts.throttle.in_flight} in flight; "
-        f"{metrics.total('samples_published') / max(elapsed_s, 1):,.0f} samples/s"
-    )
+    line = f"{state}; {_requests(metrics)}; {parts.throttle.in_flight} in flight; Ctrl-C ends it and checks"
     return Group(table, Text(line, style="dim"))
 
 
