@@ -249,6 +249,15 @@ async def test_missing_signals_are_left_out() -> None:
     assert lengths == [0, 2]
 
 
+async def test_missing_signals_are_left_out_of_the_latest() -> None:
+    async with signed_in({"kind": "missing", "databases": [TOWER]}) as client:
+        lengths = [
+            len((await client.ask("POST", "v1/query/latest", {**QUERY, "databaseId": database_id}))[2])
+            for database_id in (TOWER, PV)
+        ]
+    assert lengths == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("form", "expected"), [({}, "8"), ({"form": "seconds"}, "8"), ({"form": "date"}, "Fri, 16 Jan 2026 12:01:09 GMT")]
 )

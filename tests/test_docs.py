@@ -1,0 +1,80 @@
+"""What the documentation points to is there, and what it claims is what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from typer.main import get_command
+
+from streamer.bus.events import EventEncoder
+from streamer.cli import app
+from streamer.demo import STREAMS
+from streamer.model import NS_PER_MS, Run, Series, Signal, SignalId
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SCHEMA = json.loads((ROOT / "docs" / "event.schema.json").read_text())
+SIGNAL = SignalId(123, 1001)
+
+
+def links(page: Path) -> list[str]:
+    return re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+
+
+def event(series: Series, value: float | None, unit: str | None) -> dict[str, object]:
+    encoder = EventEncoder(Signal(SIGNAL, tag="U1/P", unit=unit), series, "turbines", 0, False)
+    run = Run(series, 1, False, [0], ["1970-01-01T00:00:00.1234567Z"], [value])
+    return dict(json.loads(encoder.encode(run, "2026-01-16T10:00:01.113Z").values[0]))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    relative = [link for link in links(page) if "://" not in link]
+    assert [link for link in relative if not (page.parent / link).exists()] == []
+
+
+def test_a_link_that_leads_nowhere_would_be_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("[one](absent.md#there) [two](https://example.org)")
+    assert links(page) == ["absent.md", "https://example.org"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    commands = set(getattr(get_command(app), "commands"))  # noqa: B009  # of click's group, which typer hides
+    named = set(re.findall(r"(?:bin/|`)streamer ([a-z]+)", page.read_text()))
+    assert named - commands == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for line in re.findall(r"(?:\$ |`)make ([a-z -]+)", page.read_text()) for word in line.split()[:1]}
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("series", [Series(SIGNAL), Series(SIGNAL, "mean", 200 * NS_PER_MS)])
+@pytest.mark.parametrize("value", [12.5, 10**30, None])
+@pytest.mark.parametrize("unit", ["MW", None])
+def test_an_event_is_as_its_schema_says(series: Series, value: float | None, unit: str | None) -> None:
+    jsonschema.validate(event(series, value, unit), SCHEMA, format_checker=jsonschema.FormatChecker())
+
+
+def test_the_schema_names_every_field_of_an_event_and_no_other() -> None:
+    assert list(event(Series(SIGNAL), 1.0, None)) == list(SCHEMA["properties"]) == SCHEMA["required"]
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("value", "12"), ("revision", -1), ("timestamp", "2026-01-16 10:00")])
+def test_the_schema_refuses_what_is_no_event(field: str, wrong: object) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**event(Series(SIGNAL), 1.0, None), field: wrong}, SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "kafka.yaml"])
+def test_the_demo_and_the_example_configurations_have_the_same_streams(name: str) -> None:
+    assert yaml.safe_load((ROOT / "config" / name).read_text())["streams"] == list(STREAMS)
