@@ -21,8 +21,11 @@ from streamer.model import NS_PER_MS
 
 POLL_MS = 200
 
-STALLED_AFTER_S = 15.0
-"""Connecting, or reading state, that makes no progress for so long has failed."""
+STALLED_AFTER_S = 30.0
+"""Connecting, or reading state, that makes no progress for so long has failed.
+
+A transaction that a killed process left open ends within 20 s: its timeout, and the interval of the broker's check.
+"""
 
 
 class KafkaBus:
@@ -67,35 +70,26 @@ class KafkaBus:
         def make_producer() -> TransactionalProducer:
             return self._clients.producer(f"{self._topics.state}-{shard}")
 
-        async def read_fenced() -> dict[bytes, bytes]:
-            return await self._read_state(shard, is_fenced=True)
-
         writer = KafkaWriter(
             make_producer,
             samples_topic=self._topics.samples,
             state_topic=self._topics.state,
             shard=shard,
-            read_state=read_fenced,
+            read_state=lambda: self.read_state(shard),
         )
         await writer.start()
         return writer
 
     async def read_state(self, shard: int) -> dict[bytes, bytes]:
-        """The live state records of a shard as last committed, without fencing anyone."""
-        return await self._read_state(shard, is_fenced=False)
+        """The live state records of a shard: all that was committed before the call.
 
-    async def _read_state(self, shard: int, *, is_fenced: bool) -> dict[bytes, bytes]:
-        """Read the compacted partition whole.
-
-        Behind the fence nothing is open any more, and everything up to the high watermark counts (rule 10). A
-        read_committed consumer's own end is the last stable offset, which an open transaction holds back.
+        Behind a fence nothing can follow them. Raises BusUnreachable or BusRefused.
         """
         partition = TopicPartition(self._topics.state, shard)
         state: dict[bytes, bytes] = {}
         with _explained(f"Reading the state of shard {shard}"):
             async with asyncio.timeout(STALLED_AFTER_S) as patience:
-                async with self._consumer(is_committed_only=not is_fenced) as consumer:
-                    end = (await consumer.end_offsets([partition]))[partition]
+                end = (await self._high_watermarks([partition]))[partition]
                 async with self._consumer() as consumer:
                     consumer.assign([partition])
                     await consumer.seek_to_beginning(partition)
@@ -131,7 +125,7 @@ class KafkaBus:
             async with self._consumer() as consumer:
                 partitions = [TopicPartition(name, number) for number in range(count)]
                 consumer.assign(partitions)
-                ends = await consumer.end_offsets(partitions)
+                ends = await self._high_watermarks(partitions)
                 beginnings = await consumer.beginning_offsets(partitions)
                 for partition in partitions:
                     offset = 0 if last is None else ends[partition] - last
@@ -162,6 +156,15 @@ class KafkaBus:
             f"{self._topics.samples} with {self._partitions} partitions, {self._topics.state} with {self._shards}; "
             "may read, write and commit"
         )
+
+    async def _high_watermarks(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The ends of partitions, with what is open or was committed this instant.
+
+        A read_committed consumer's own ends are the last stable offsets: a transaction that is open, or whose markers
+        are still being written, holds them back, so reading up to them may miss what was committed already.
+        """
+        async with self._consumer(is_committed_only=False) as consumer:
+            return dict(await consumer.end_offsets(partitions))
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

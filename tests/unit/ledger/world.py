@@ -1,0 +1,245 @@
+"""A plant whose samples come late and change, and a daemon in miniature that may die at any moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from streamer.ledger.ledger import Applied, Ledger
+from streamer.ledger.memory import is_same
+from streamer.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    Answer,
+    Column,
+    Group,
+    Interval,
+    Query,
+    Series,
+    SignalId,
+    Stream,
+    Value,
+    align_down,
+)
+from streamer.planner.groups import arrange
+from streamer.planner.plan import Standing, plan
+from tests.unit.ledger.bench import DATABASE, answer_of, column_of, fold
+
+LAST_AGE_NS = 15 * NS_PER_S
+MOST_LAG_NS = NS_PER_S
+"""How far the known lower bound of the service's time is behind at most."""
+
+BEGINNING_NS = 1_000 * NS_PER_S
+
+Sample = tuple[int, int]
+"""Index and instant."""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A sample of each signal each second. Which ones come late, change or are null, the salt decides.
+
+    Attributes:
+        period_ns: the grid that the service resamples to, None when raw. A resampled value is a sum over the part of
+            its bucket that lies in the window, as the historian has it.
+    """
+
+    salt: int
+    period_ns: int | None
+
+    def shown(self, index: int, window: Interval, now_ns: int) -> dict[int, Value]:
+        """What the service shows at a time of a signal in a window."""
+        first_ns = -(-window.start_ns // NS_PER_S) * NS_PER_S
+        raw = {
+            instant_ns: values[-1]
+            for instant_ns in range(first_ns, window.end_ns, NS_PER_S)
+            if (values := self._values(index, instant_ns, now_ns))
+        }
+        if self.period_ns is None:
+            return raw
+        buckets: dict[int, Value] = {}
+        for instant_ns, value in raw.items():
+            start_ns = max(align_down(instant_ns, self.period_ns), window.start_ns)
+            buckets[start_ns] = (buckets.get(start_ns) or 0) + (value or 0)
+        return buckets
+
+    def truth(self, index: int, instant_ns: int) -> Value:
+        """What a sample says at its last age. KeyError when it is not shown by then."""
+        window = Interval(instant_ns, instant_ns + (self.period_ns or NS_PER_S))
+        return self.shown(index, window, instant_ns + LAST_AGE_NS)[instant_ns]
+
+    def _values(self, index: int, instant_ns: int, now_ns: int) -> list[Value]:
+        history = _history(self.salt, index, instant_ns)
+        return [value for age_ns, value in history if instant_ns + age_ns <= now_ns]
+
+
+@lru_cache(maxsize=100_000)
+def _history(salt: int, index: int, instant_ns: int) -> list[tuple[int, Value]]:
+    """The values of a sample and how old it is when each is shown: within the last age, less a bucket."""
+    random = Random(f"{salt}/{index}/{instant_ns}")
+    ages_ms = [random.choice([200, 200, 200, 900, 3500, 7000, 12_900])]
+    for _ in range(random.choice([0, 0, 0, 1, 2])):
+        ages_ms.append(random.randint(ages_ms[-1], 13_000))
+    values: list[Value] = [random.choice([instant_ns, index + 0.5, None, 2**53 + number]) for number in range(3)]
+    return [(age_ms * NS_PER_MS, value) for age_ms, value in zip(ages_ms, values, strict=False)]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An answer that waits for its commit."""
+
+    query: Query
+    answer: Answer
+
+
+@dataclass
+class Process:
+    """What dies with the daemon: the ledger ahead of what is stored, and all that is being asked."""
+
+    ledger: Ledger
+    groups: list[Group]
+    lag_ns: int
+    flying: list[Query] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)
+
+    def busy(self, group: Group) -> list[Query]:
+        """What is in flight or not committed of a group."""
+        queries = [*self.flying, *(one.query for one in self.arrived)]
+        return [query for query in queries if query.group is group]
+
+
+class World:
+    """A plant, the service's time, what is committed, and the process that commits."""
+
+    def __init__(self, stream: Stream, salt: int) -> None:
+        self.plant = Plant(salt, stream.resample_period_ns)
+        self.now_ns = BEGINNING_NS
+        self.store: dict[bytes, bytes] = {}
+        self.published: dict[Sample, list[Value]] = defaultdict(list)
+        self.starts_ns: dict[int, int] = {}
+        self.stream = stream
+        self.indexes: list[int] = []
+        self.process: Process
+
+    def begin(self, stream: Stream, indexes: Collection[int], *, lag_ns: int, history_ns: int = 0) -> None:
+        """Start a process with a configuration; whatever the last one had not committed is gone."""
+        self.stream, self.indexes = stream, sorted(indexes)
+        series = [
+            Series(SignalId(DATABASE, index), stream.aggregation, stream.resample_period_ns) for index in self.indexes
+        ]
+        ledger = Ledger.restore(dict(self.store), shard=0, shards=1, owner="world")
+        groups = arrange(stream, DATABASE, 0, series, ledger.members())
+        start_ns = align_down(self.now_ns - lag_ns - history_ns, stream.quantum_ns)
+        ledger.adopt(groups, dict.fromkeys(series, start_ns))
+        fold(self.store, ledger.changes())
+        for index in self.indexes:
+            self.starts_ns.setdefault(index, start_ns)
+        self.process = Process(ledger, groups, lag_ns)
+
+    def is_grown_up(self) -> bool:
+        """Whether every series began longer ago than the last age: only then does the configuration change."""
+        return self.now_ns >= max(self.starts_ns.values()) + LAST_AGE_NS + MOST_LAG_NS
+
+    def grow_up(self) -> None:
+        """Let time pass until the configuration may change."""
+        self.now_ns = max(self.now_ns, max(self.starts_ns.values()) + LAST_AGE_NS + MOST_LAG_NS)
+
+    def ask(self, *, chunk_ns: int, is_poll_due: bool = True) -> None:
+        """Start what the planner wants now of every group."""
+        process = self.process
+        for group in process.groups:
+            ledger = process.ledger
+            standing = Standing(group, ledger.place(group.id), ledger.holes(group.id), process.busy(group), chunk_ns)
+            process.flying += plan(standing, self.now_ns - process.lag_ns, is_poll_due=is_poll_due)
+
+    def answer(self, query: Query, left_out: Collection[int] = (), unreadable: Collection[int] = ()) -> None:
+        """The service answers with what it shows now. It may leave out a signal of which the ledger can notice it."""
+        self.process.flying.remove(query)
+        columns: dict[int, Column] = {}
+        for series in query.series:
+            index = series.signal.index
+            shown = self.plant.shown(index, query.window, self.now_ns)
+            if index in unreadable:
+                shown.pop(max(shown, default=0), None)
+            if shown and not (index in left_out and self.is_known(index, query.window)):
+                columns[index] = column_of(shown)
+        asked = frozenset(series.signal.index for series in query.series)
+        answer = Answer(columns, asked.intersection(unreadable))
+        self.process.arrived.append(Arrived(query, answer))
+
+    def answer_empty(self, query: Query) -> None:
+        """The service has read nothing and says so like a service that has nothing."""
+        if any(self.is_known(series.signal.index, query.window) for series in query.series):
+            self.process.flying.remove(query)
+            self.process.arrived.append(Arrived(query, answer_of({})))
+
+    def is_known(self, index: int, window: Interval) -> bool:
+        """Whether an event of a signal in a window is committed."""
+        first_ns = -(-window.start_ns // NS_PER_S) * NS_PER_S
+        return any((index, at) in self.published for at in range(first_ns, window.end_ns, NS_PER_S))
+
+    def commit(self, chosen: Collection[Arrived], *, is_lost: bool = False) -> None:
+        """Apply some answers and commit them together; a lost commit is a crash before it."""
+        process = self.process
+        applied = [process.ledger.apply(one.query, one.answer) for one in chosen]
+        process.arrived = [one for one in process.arrived if one not in chosen]
+        changes = process.ledger.changes()
+        if is_lost:
+            self.begin(self.stream, self.indexes, lag_ns=process.lag_ns)
+            return
+        fold(self.store, changes)
+        for one in applied:
+            self._publish(one)
+
+    def _publish(self, applied: Applied) -> None:
+        for run in applied.runs:
+            index = run.series.signal.index
+            for instant_ns, value in zip(run.instants_ns, run.values, strict=True):
+                before = self.published[index, instant_ns]
+                assert run.revision == len(before), f"{index} at {instant_ns}: {run.revision} after {before}"
+                assert not before or not is_same(before[-1], value), f"{index} at {instant_ns}: {value} again"
+                before.append(value)
+
+    def heal(self) -> None:
+        """Let everything go well until all that has been is settled: asked for at the last age, without holes."""
+        end_ns = self.now_ns
+        for _ in range(200):
+            self.ask(chunk_ns=60 * NS_PER_S)
+            for query in list(self.process.flying):
+                self.answer(query)
+            self.commit(list(self.process.arrived))
+            if self._is_settled(end_ns):
+                return
+            self.now_ns += 2 * NS_PER_S
+        raise AssertionError(f"never settled: {self._standings()}")
+
+    def _is_settled(self, end_ns: int) -> bool:
+        ledger = self.process.ledger
+        return all(
+            min(ledger.place(group.id).revisited_ns) >= end_ns and not ledger.holes(group.id)
+            for group in self.process.groups
+        )
+
+    def _standings(self) -> list[object]:
+        ledger = self.process.ledger
+        return [(ledger.place(group.id), ledger.holes(group.id)) for group in self.process.groups]
+
+    def faults(self, end_ns: int) -> list[str]:
+        """What the committed events of the configured signals get wrong, from their start up to an instant."""
+        found = []
+        period_ns = self.stream.resample_period_ns or NS_PER_S
+        for index in self.indexes:
+            first_ns = -(-self.starts_ns[index] // period_ns) * period_ns
+            for instant_ns in range(first_ns, end_ns, period_ns):
+                found += self._fault(index, instant_ns)
+        return found
+
+    def _fault(self, index: int, instant_ns: int) -> list[str]:
+        truth, values = self.plant.truth(index, instant_ns), self.published.get((index, instant_ns), [])
+        if not values:
+            is_left_out = truth is None and not self.stream.has_null_events
+            return [] if is_left_out else [f"{index} at {instant_ns}: lost"]
+        return [] if is_same(values[-1], truth) else [f"{index} at {instant_ns}: {values} and not {truth}"]
