@@ -37,7 +37,7 @@ LONG_QUERIES = 8
 """Questions that may hold long answers in memory at once: two for each request in flight."""
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 5.0
 """Between attempts to reach the API or the bus, with full jitter."""
 
 _log = structlog.get_logger(__name__)
