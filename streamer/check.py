@@ -81,7 +81,7 @@ class Check:
 
     async def run(self) -> list[Finding]:
         """All findings, in the order in which data flows."""
-        self._found("configuration", f"{len(self._settings.streams)} streams")
+        self._found("configuration", _counted(len(self._settings.streams), "stream"))
         catalogue = await self._try("API, credential, catalogue", self._api.measurements)
         if catalogue is not None:
             self._found("API, credential, catalogue", f"{len(catalogue)} signals at {self._settings.source.base_url}")
@@ -199,6 +199,10 @@ class Check:
                 "Raise bus.ledger_memory or shorten lookback.",
                 EXIT_CONFIGURATION,
             )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _rates(probe: Probe) -> str:

@@ -66,7 +66,7 @@ def run(config: Config = None) -> None:
     """Poll, publish and keep the ledger until SIGTERM or SIGINT; then drain and exit 0."""
     from streamer.running import run_daemon
 
-    _finish(run_daemon(_with_streams(_settings(config))))
+    _finish(run_daemon(_complete(_settings(config))))
 
 
 @app.command()
@@ -74,7 +74,7 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     """Try everything that run needs, once, and say what to do about what is wrong. Publishes nothing."""
     from streamer import commands
 
-    sys.exit(_finish(commands.check(_with_streams(_settings(config, quiet=True)), as_json)))
+    sys.exit(_finish(commands.check(_complete(_settings(config, quiet=True)), as_json)))
 
 
 @app.command()
@@ -108,7 +108,8 @@ def tail(
             follow=follow,
             limit=limit,
             is_table=format is Format.TABLE,
-        )
+        ),
+        interrupted=0,
     )
 
 
@@ -170,19 +171,22 @@ def _settings(config: Path | None, *, quiet: bool = False) -> Settings:
     return settings
 
 
-def _with_streams(settings: Settings) -> Settings:
+def _complete(settings: Settings) -> Settings:
+    """What a daemon needs beyond a configuration that is right: streams, and secrets that can be read."""
     if not settings.streams:
         problem = "names no stream; config/reference.yaml shows how one is written"
         raise ConfigurationError([("streams", problem)])
+    settings.source.read_secret()
+    settings.kafka.read_sasl_password()
     return settings
 
 
-def _finish(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a command to its end; Ctrl-C and a reader that has gone end it quietly."""
+def _finish(work: Coroutine[Any, Any, _T], *, interrupted: int = 130) -> _T:
+    """Run a command to its end; Ctrl-C (with this exit code) and a reader that has gone end it quietly."""
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        sys.exit(0)
+        sys.exit(interrupted)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
         sys.exit(0)

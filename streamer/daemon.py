@@ -152,11 +152,9 @@ class Daemon:
         _log.info("daemon.drained")
 
     async def _work(self) -> None:
-        async with asyncio.TaskGroup() as starting:
-            starting.create_task(self._persist("bus.unreachable", "bus.reached", self._bus.open))
-            starting.create_task(self._call_roll())
+        await _until_all_end([self._persist("bus.unreachable", "bus.reached", self._bus.open), self._call_roll()])
         shards = range(self._settings.bus.shards)
-        await _until_all_owned_end([self._own(shard) for shard in shards], self._renew_roster())
+        await _until_all_end([self._own(shard) for shard in shards], beside=[self._renew_roster()])
 
     async def _persist(self, fault: str, recovered: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """The result of an attempt that is repeated until the outside world allows it."""
@@ -274,17 +272,18 @@ class Daemon:
         return self._partition_of(member) % self._settings.bus.shards
 
 
-async def _until_all_owned_end(owning: Sequence[Awaitable[None]], beside: Awaitable[None]) -> None:
-    """Run the owners until all are done; the first failure of any part ends the others and is raised bare."""
-    owners = {asyncio.ensure_future(part) for part in owning}
-    tasks = {*owners, asyncio.ensure_future(beside)}
+async def _until_all_end(parts: Sequence[Awaitable[None]], beside: Sequence[Awaitable[None]] = ()) -> None:
+    """Run parts until all are done, and others beside them; the first failure of any ends all and is raised bare."""
+    awaited = [asyncio.ensure_future(part) for part in parts]
+    running = [*awaited, *(asyncio.ensure_future(part) for part in beside)]
     try:
-        while not all(owner.done() for owner in owners):
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            tasks -= done
+        while not all(part.done() for part in awaited):
+            pending = [part for part in running if not part.done()]
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for part in pending:
+                if part.done():
+                    part.result()
     finally:
-        for task in {*owners, *tasks}:
-            task.cancel()
-        await asyncio.gather(*owners, *tasks, return_exceptions=True)
+        for part in running:
+            part.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+import msgspec
 import orjson
 from rich import box
 from rich.console import Console
@@ -53,11 +54,11 @@ def _print_line(record: Record) -> None:
 
 
 def _print_row(record: Record) -> None:
-    event = orjson.loads(record.value)
+    event = msgspec.json.decode(record.value) or {}  # not orjson: integers keep all their digits
     unit = event.get("unit") or ""
     marks = f"rev {event['revision']}" if event.get("revision") else ("late" if event.get("late") else "")
     name = event.get("tag") or record.key
-    text = f"{event.get('timestamp', ''):<28} {name!s:<28} {event.get('value')!s:>22} {unit:<10} {marks}"
+    text = f"{event.get('timestamp', ''):<28} {name!s:<28} {_number(event.get('value')):>22} {unit:<10} {marks}"
     print(safe_text(text.rstrip()), flush=True)  # noqa: T201  # a result
 
 
@@ -178,13 +179,24 @@ def print_findings(findings: Sequence[Finding], as_json: bool) -> None:
     _console().print(table)
 
 
+class _PipeConsole(Console):
+    """Lets the command line deal with a reader that has gone; rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # rich calls this where it handles the error
+
+
 def _console() -> Console:
     """Wide enough for every column where nobody looks at a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    return _PipeConsole(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 
 
 def _whole_seconds(instant: str) -> str:
     return instant[:19].replace("T", " ")
+
+
+def _number(value: object) -> str:
+    return "null" if value is None else str(value)
 
 
 def _cell(text: str | None) -> Text:

@@ -33,7 +33,8 @@ def detail_of(reply: Reply, secret: str) -> str:
         return "no detail given"
     for said in (problem.detail, problem.error_description, problem.title, problem.error):
         if isinstance(said, str) and said:
-            return ascii(said.replace(secret, "***") if secret else said)[1:-1][:_LONGEST_DETAIL]
+            shown = ascii(said.replace(secret, "***") if secret else said)[1:-1]
+            return shown[:_LONGEST_DETAIL].rstrip(".")  # it ends a sentence of ours
     return "no detail given"
 
 

@@ -14,7 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from streamer.clock import Clock
-from streamer.errors import CredentialRefused, SourceError
+from streamer.errors import ConfigurationError, CredentialRefused, SourceError
 from streamer.model import NS_PER_S
 from streamer.source.credentials import Dialect, Token, decode_token, token_request
 from streamer.source.refusals import detail_of, not_now
@@ -180,9 +180,9 @@ class TokenSource:
     def _secret(self) -> SecretStr:
         try:
             return self._read_secret()
-        except OSError as exc:
-            what = f"The client secret cannot be read: {exc.strerror}."
-            raise CredentialRefused(what, "Check source.client_secret_file.") from exc
+        except ConfigurationError as exc:
+            [(path, problem)] = exc.problems
+            raise CredentialRefused(f"The client secret cannot be read: {path} {problem}.", "Check the file.") from exc
 
 
 def _held(token: Token, asked_at_ns: int) -> _Held:

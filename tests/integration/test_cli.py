@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -12,153 +11,33 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
-import yaml
 
-import streamer
-from streamer.simulator.behaviour import Behaviour
-from streamer.simulator.plants import SYNTHETIC, demo_world
-from streamer.simulator.server import serve
-from streamer.simulator.world import World
-
-SECRET = "sesame-opens-the-gate"
-WRONG_SECRET = "mellon-opens-nothing"
-STREAM = {"name": "synthetic", "database_id": SYNTHETIC, "all": True, "poll_interval": "200ms", "start": "10s"}
-ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(streamer.__file__).parents[1])}
-ENDED_WITHIN_S = 30.0
-
-
-@cache
-def world() -> World:
-    """Three synthetic signals of 5 Hz beside the plants, all prompt."""
-    return demo_world(synthetic_signals=3, behaviours={SYNTHETIC: Behaviour.prompt()})
-
-
-@contextmanager
-def simulated(port: int = 0) -> Iterator[str]:
-    """The simulated API, served by a thread of its own; its URL."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    serving = serve(world(), port=port, client_secret=SECRET)
-    try:
-        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result().url
-    finally:
-        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+from streamer.simulator.plants import SYNTHETIC
+from tests.support.program import (
+    ENDED_WITHIN_S,
+    ENVIRONMENT,
+    SECRET,
+    WRONG_SECRET,
+    Site,
+    ended,
+    rows,
+    simulated,
+    started,
+    wait_for,
+)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with simulated() as url:
-        yield url
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 15.0) -> float:
-    """Seconds until the condition holds; fails when it does not."""
-    began_s = time.monotonic()
-    while not condition():
-        assert time.monotonic() < began_s + within_s, "it did not happen in time"
-        time.sleep(0.02)
-    return time.monotonic() - began_s
-
-
-def rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
-    """What a query finds; nothing as long as the file or its tables are missing."""
-    try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute(statement).fetchall()
-    except sqlite3.OperationalError:
-        return []
-
-
-@dataclass
-class Command:
-    """A process of the program, its output in files."""
-
-    process: subprocess.Popen[bytes]
-    out: Path
-    err: Path
-
-    @property
-    def stdout(self) -> str:
-        return self.out.read_text("utf-8")
-
-    @property
-    def stderr(self) -> str:
-        return self.err.read_text("utf-8")
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        """The log's records of an event so far."""
-        lines = self.stderr.splitlines(keepends=True)
-        records = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n"))
-        return [record for record in records if record["event"] == event]
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """The exit code after a signal; ten seconds are the most that it may take."""
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-
-@contextmanager
-def started(directory: Path, *arguments: str) -> Iterator[Command]:
-    """A process that runs as long as the context; whatever it does, it must not show a traceback."""
-    number = len(list(directory.glob("*.err")))
-    out, err = directory / f"{number}.out", directory / f"{number}.err"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        arguments = (sys.executable, "-m", "streamer", *arguments)
-        process = subprocess.Popen(arguments, cwd=directory, env=ENVIRONMENT, stdout=stdout, stderr=stderr)
-    command = Command(process, out, err)
-    try:
-        yield command
-    finally:
-        process.kill()
-        process.wait()
-    assert "Traceback" not in command.stderr
-
-
-def ended(directory: Path, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command that ends by itself."""
-    with started(directory, *arguments) as command:
-        code = command.process.wait(ENDED_WITHIN_S)
-    return code, command.stdout, command.stderr
-
-
-class Site:
-    """A directory with a configuration and ``bus.db``; ``sections`` replace those of the configuration."""
-
-    def __init__(self, directory: Path, url: str, *, secret: str = SECRET, **sections: Any) -> None:
-        self.directory = directory
-        self.config = directory / "streamer.yaml"
-        self.database = directory / "bus.db"
-        configuration = {
-            "source": {"base_url": url, "client_id": "demo", "client_secret": secret},
-            "streams": [STREAM],
-            "bus": {"path": str(self.database), "shards": 1},
-            "status": {"port": 0},
-        }
-        self.config.write_text(yaml.safe_dump(configuration | sections), "utf-8")
-
-    def started(self, *arguments: str) -> AbstractContextManager[Command]:
-        return started(self.directory, *arguments, "--config", str(self.config))
-
-    def ended(self, *arguments: str) -> tuple[int, str, str]:
-        return ended(self.directory, *arguments, "--config", str(self.config))
-
-    def published(self) -> int:
-        return len(rows(self.database, "SELECT offset FROM records"))
+    with simulated() as simulator:
+        yield simulator.url
 
 
 @pytest.fixture
@@ -224,19 +103,23 @@ def test_run_stays_up_while_the_api_is_away_and_begins_when_it_appears(tmp_path:
             assert command.stop() == 0
 
 
-def test_run_says_once_that_the_credential_is_refused_and_begins_when_it_is_replaced(tmp_path: Path, url: str) -> None:
+def test_run_says_once_that_the_credential_is_refused_and_begins_when_it_is_replaced(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(WRONG_SECRET, "utf-8")
-    site = Site(tmp_path, url, source={"base_url": url, "client_id": "demo", "client_secret_file": str(secret)})
-    with site.started("run") as command:
-        wait_for(lambda: len(command.logged("source.unreachable")) > 0)
-        secret.write_text(SECRET, "utf-8")
-        wait_for(lambda: site.published() > 0)
-        assert command.stop() == 0
+    with simulated() as simulator:
+        source = {"base_url": simulator.url, "client_id": "demo", "client_secret_file": str(secret)}
+        site = Site(tmp_path, simulator.url, source=source)
+        with site.started("run") as command:
+            wait_for(lambda: len(command.logged("source.unreachable")) > 0)
+            asked = simulator.requests
+            secret.write_text(WRONG_SECRET[::-1], "utf-8")
+            wait_for(lambda: simulator.requests > asked)  # to be refused again
+            secret.write_text(SECRET, "utf-8")
+            wait_for(lambda: site.published() > 0)
+            assert command.stop() == 0
     (said,) = command.logged("source.credential_refused")
-    assert f"{url}v1/auth/token" in said["reason"]
-    assert WRONG_SECRET not in command.stderr
-    assert SECRET not in command.stderr
+    assert f"{simulator.url}v1/auth/token" in said["reason"]
+    assert not any(word in command.stderr for word in (SECRET, WRONG_SECRET, WRONG_SECRET[::-1]))
 
 
 def test_run_without_streams_is_a_configuration_error(tmp_path: Path, url: str) -> None:
@@ -401,3 +284,23 @@ def test_simulate_prints_its_url_and_ends_on_sigterm(tmp_path: Path) -> None:
         assert re.match(r"http://127\.0\.0\.1:\d+/api/ ", command.stdout)
         assert command.stop() == 0
     assert command.stderr == ""
+
+
+def test_a_second_run_on_the_same_file_ends_and_the_first_goes_on(site: Site) -> None:
+    with site.started("run") as first:
+        wait_for(lambda: site.published() > 0)
+        code, _, stderr = site.ended("run")
+        assert code == 75
+        assert f"Another process writes {site.database}." in stderr
+        before = site.published()
+        wait_for(lambda: site.published() > before)
+        assert first.stop() == 0
+
+
+def test_run_leaves_a_file_alone_that_is_no_database(site: Site) -> None:
+    content = b"minutes of the meeting\n" * 300
+    site.database.write_bytes(content)
+    code, _, stderr = site.ended("run")
+    assert code == 70
+    assert f"{site.database} is not a database of this program" in stderr
+    assert site.database.read_bytes() == content

@@ -130,10 +130,17 @@ def test_a_hole_is_closed_by_what_covers_it_and_its_samples_are_late() -> None:
 def test_a_repair_moves_no_frontier() -> None:
     bench = Bench(group_of(1, 2))
     bench.live(0, 10, {1: every_second(0, 10), 2: every_second(0, 10)})
-    bench.live(7, 20, {1: every_second(7, 20)})
+    bench.live(0, 20, {1: every_second(0, 20)})
     before = bench.place()
-    bench.take(bench.ask(7, 20, lane=Lane.REPAIR, of=[2], at=500), {2: every_second(7, 20)})
-    assert bench.place() == before
+    bench.take(bench.ask(0, 20, lane=Lane.REPAIR, of=[2], at=500), {2: every_second(0, 20)})
+    assert (bench.holes(), bench.place()) == ([], before)
+
+
+def test_a_revisit_past_the_frontier_does_not_move_it() -> None:
+    bench = Bench(group_of(1))
+    bench.live(0, 20, {1: every_second(0, 20)})
+    bench.take(bench.ask(0, 30, lane=Lane.REVISIT, at=50), {1: every_second(0, 30)})
+    assert (bench.frontier(), bench.revisited()) == (20, [30, 0])
 
 
 def test_a_hole_that_is_left_out_again_stays_and_is_said_so() -> None:

@@ -34,6 +34,10 @@ MOST_LAG_NS = NS_PER_S
 
 BEGINNING_NS = 1_000 * NS_PER_S
 
+CHUNKS_NS = (4 * NS_PER_S, 20 * NS_PER_S, 60 * NS_PER_S)
+
+NAN = float("nan")
+
 Sample = tuple[int, int]
 """Index and instant."""
 
@@ -83,7 +87,7 @@ def _history(salt: int, index: int, instant_ns: int) -> list[tuple[int, Value]]:
     ages_ms = [random.choice([200, 200, 200, 900, 3500, 7000, 12_900])]
     for _ in range(random.choice([0, 0, 0, 1, 2])):
         ages_ms.append(random.randint(ages_ms[-1], 13_000))
-    values: list[Value] = [random.choice([instant_ns, index + 0.5, None, 2**53 + number]) for number in range(3)]
+    values: list[Value] = [random.choice([instant_ns, index + 0.5, None, NAN, 2**53 + number]) for number in range(3)]
     return [(age_ms * NS_PER_MS, value) for age_ms, value in zip(ages_ms, values, strict=False)]
 
 
@@ -167,7 +171,7 @@ class World:
             if shown and not (index in left_out and self.is_known(index, query.window)):
                 columns[index] = column_of(shown)
         asked = frozenset(series.signal.index for series in query.series)
-        answer = Answer(columns, asked.intersection(unreadable))
+        answer = Answer(columns, asked.intersection(unreadable), received_wall_ns=self.now_ns + 10 * NS_PER_S)
         self.process.arrived.append(Arrived(query, answer))
 
     def answer_empty(self, query: Query) -> None:
@@ -202,6 +206,23 @@ class World:
                 assert run.revision == len(before), f"{index} at {instant_ns}: {run.revision} after {before}"
                 assert not before or not is_same(before[-1], value), f"{index} at {instant_ns}: {value} again"
                 before.append(value)
+
+    def stumble(self, turns: int, random: Random) -> None:
+        """Turns of a second in which questions and answers are lost, come later, or are not whole."""
+        for _ in range(turns):
+            self.now_ns += NS_PER_S
+            self.ask(chunk_ns=random.choice(CHUNKS_NS))
+            for query in list(self.process.flying):
+                happening = random.choice(["whole", "whole", "whole", "partly", "partly", "empty", "lost", "later"])
+                if happening == "lost":
+                    self.process.flying.remove(query)
+                elif happening == "empty":
+                    self.answer_empty(query)
+                elif happening != "later":
+                    left_out = random.sample(self.indexes, 1) if happening == "partly" else ()
+                    self.answer(query, left_out, random.sample(left_out, random.choice([0, 0, len(left_out)])))
+            if random.random() < 0.8:
+                self.commit(random.sample(self.process.arrived, len(self.process.arrived)))
 
     def heal(self) -> None:
         """Let everything go well until all that has been is settled: asked for at the last age, without holes."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import SecretStr
 
-from streamer.errors import CredentialRefused, SourceUnreachable
+from streamer.errors import ConfigurationError, CredentialRefused, SourceUnreachable
 from streamer.source.credentials import decode_token
 from streamer.source.token import TokenSource
 from tests.unit.source.fakes import SECRET, Service, VirtualClock, problem, reply, settle
@@ -202,7 +202,7 @@ async def test_a_rotated_secret_is_tried_at_once() -> None:
 
 async def test_a_secret_that_cannot_be_read_is_a_refused_credential() -> None:
     def unreadable() -> SecretStr:
-        raise FileNotFoundError(2, "No such file or directory", "/secrets/x")
+        raise ConfigurationError([("source.client_secret_file", "/secrets/x cannot be read: No such file")])
 
     with pytest.raises(CredentialRefused, match="No such file"):
         await TokenSource(Service().transport, "c", unreadable, VirtualClock()).bearer()

@@ -1,0 +1,118 @@
+"""Faults that go on are said once, then once a minute, and once more when they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from streamer.complaints import REPEATED_AFTER_NS, Complaints
+
+EVENT = "source.unreachable"
+CAUSE = "nobody answers"
+
+
+@dataclass
+class HandClock:
+    """Time passes when a test says so."""
+
+    now_ns: int = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        raise AssertionError("the wall clock has no say in this")
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here sleeps")
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def complaints(clock: HandClock) -> Complaints:
+    return Complaints(clock)
+
+
+@pytest.fixture
+def log() -> Iterator[list[Any]]:
+    with capture_logs() as records:
+        yield records
+
+
+def test_a_fault_is_said_at_once_as_a_warning_with_its_fields(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE, remedy="Wait.")
+    assert log == [{"event": EVENT, "log_level": "warning", "cause": CAUSE, "times": 1, "remedy": "Wait."}]
+
+
+def test_a_fault_that_goes_on_is_not_said_again_within_a_minute(
+    complaints: Complaints, clock: HandClock, log: list[Any]
+) -> None:
+    complaints.say(EVENT, CAUSE)
+    clock.now_ns += REPEATED_AFTER_NS - 1
+    complaints.say(EVENT, CAUSE)
+    assert len(log) == 1
+
+
+def test_after_a_minute_it_is_said_with_the_times_since(
+    complaints: Complaints, clock: HandClock, log: list[Any]
+) -> None:
+    for _ in range(3):
+        complaints.say(EVENT, CAUSE)
+    clock.now_ns += REPEATED_AFTER_NS
+    complaints.say(EVENT, CAUSE)
+    assert [record["times"] for record in log] == [1, 3]
+
+
+def test_each_cause_is_said_by_itself(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE)
+    complaints.say(EVENT, "it hangs up")
+    assert [(record["cause"], record["times"]) for record in log] == [(CAUSE, 1), ("it hangs up", 1)]
+
+
+def test_the_same_cause_of_another_fault_is_said_by_itself(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE)
+    complaints.say("bus.unreachable", CAUSE)
+    assert [record["event"] for record in log] == [EVENT, "bus.unreachable"]
+
+
+def test_the_end_of_a_fault_is_said_once(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE)
+    complaints.over(EVENT, "source.reached", shard=1)
+    complaints.over(EVENT, "source.reached", shard=1)
+    assert log[1:] == [{"event": "source.reached", "log_level": "info", "shard": 1}]
+
+
+def test_a_fault_that_never_was_has_no_end(complaints: Complaints, log: list[Any]) -> None:
+    complaints.over(EVENT, "source.reached")
+    assert log == []
+
+
+def test_a_fault_is_over_when_it_is_over_for_all_who_suffer(complaints: Complaints, log: list[Any]) -> None:
+    for shard in ("0", "1"):
+        complaints.say(EVENT, CAUSE, who=shard)
+    complaints.over(EVENT, "source.reached", who="0")
+    assert len(log) == 1
+    complaints.over(EVENT, "source.reached", who="1")
+    assert [record["event"] for record in log] == [EVENT, "source.reached"]
+
+
+def test_one_who_does_not_suffer_does_not_end_a_fault(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE, who="0")
+    complaints.over(EVENT, "source.reached", who="1")
+    assert len(log) == 1
+
+
+def test_the_end_of_one_fault_is_not_that_of_another(complaints: Complaints, log: list[Any]) -> None:
+    complaints.say(EVENT, CAUSE)
+    complaints.say("bus.unreachable", CAUSE)
+    complaints.over("bus.unreachable", "bus.reached")
+    complaints.over(EVENT, "source.reached")
+    assert [record["event"] for record in log[2:]] == ["bus.reached", "source.reached"]

@@ -1,0 +1,186 @@
+"""The status server on loopback, and the daemon's state stream by stream."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from streamer.errors import EXIT_CONFIGURATION, ConfigurationError
+from streamer.ledger.codec import HEAD, Digest, Head, PlaceRecord, encode_head, encode_place, place_key
+from streamer.ledger.ledger import Ledger
+from streamer.metrics import Metrics
+from streamer.model import NS_PER_S, Group, Series, SignalId, Stream
+from streamer.status.server import StatusServer
+from streamer.status.summary import Snapshot, StreamSummary, summarise
+
+NOW_NS = 1_000 * NS_PER_S
+
+
+@dataclass
+class Shown:
+    """A daemon as the server sees it."""
+
+    is_ready: bool = True
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def snapshot(self) -> Snapshot:
+        streams = (StreamSummary("turbines", series=3, groups=1, watermark_lag_s=4.5, settled_lag_s=120.0, holes=2),)
+        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",))
+
+
+@asynccontextmanager
+async def serving(shown: Shown, port: int = 0) -> AsyncIterator[str]:
+    server = StatusServer(shown, shown.metrics, "127.0.0.1", port)
+    await server.start()
+    try:
+        yield server.url
+    finally:
+        await server.close()
+
+
+async def asked(shown: Shown, path: str, method: str = "GET") -> tuple[int, str, str]:
+    """Status, content type and text of an answer."""
+    async with (
+        serving(shown) as url,
+        aiohttp.ClientSession() as session,
+        session.request(method, url + path) as answer,
+    ):
+        return answer.status, answer.content_type, await answer.text()
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_the_process_lives_whether_it_is_ready_or_not(is_ready: bool) -> None:
+    assert await asked(Shown(is_ready), "/livez") == (200, "text/plain", "ok\n")
+
+
+async def test_it_is_ready_when_every_shard_is_owned() -> None:
+    assert await asked(Shown(), "/readyz") == (200, "text/plain", "ok\n")
+
+
+async def test_it_is_not_ready_before_and_says_why() -> None:
+    status, _, text = await asked(Shown(is_ready=False), "/readyz")
+    assert status == 503
+    assert "shard" in text
+
+
+async def test_metrics_are_there_in_the_format_of_prometheus() -> None:
+    shown = Shown()
+    shown.metrics.published.labels("turbines").inc(5)
+    async with serving(shown) as url, aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert 'streamer_samples_published_total{stream="turbines"} 5.0\n' in await answer.text()
+
+
+async def test_the_state_is_there_as_json() -> None:
+    async with serving(Shown()) as url, aiohttp.ClientSession() as session, session.get(f"{url}/api/status") as answer:
+        assert answer.content_type == "application/json"
+        state: dict[str, Any] = await answer.json()
+    assert state == {
+        "ready": True,
+        "shards": [0, 1],
+        "streams": [
+            {
+                "stream": "turbines",
+                "series": 3,
+                "groups": 1,
+                "watermark_lag_s": 4.5,
+                "settled_lag_s": 120.0,
+                "holes": 2,
+            }
+        ],
+        "unknown_signals": ["turbines: 7:9"],
+    }
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/api/status"])
+async def test_nothing_can_be_written(path: str) -> None:
+    status, _, _ = await asked(Shown(), path, "POST")
+    assert status == 405
+
+
+async def test_a_port_that_is_taken_is_a_problem_of_the_configuration() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError) as caught:
+            async with serving(Shown(), port):
+                pass
+    ((path, problem),) = caught.value.problems
+    assert path == "status.port"
+    assert f"127.0.0.1:{port}" in problem
+    assert caught.value.exit_code == EXIT_CONFIGURATION
+
+
+async def test_the_port_is_free_again_once_the_server_is_closed() -> None:
+    async with serving(Shown()) as url:
+        port = int(url.rpartition(":")[2])
+    async with serving(Shown(), port) as again:
+        assert again == url
+
+
+def group_of(stream: str, *indexes: int, overlap_s: int = 3) -> Group:
+    policies = Stream(stream, NS_PER_S, overlap_s * NS_PER_S, (15 * NS_PER_S, 120 * NS_PER_S))
+    return Group(f"{stream}/raw/{indexes[0]}", policies, 0, 7, tuple(Series(SignalId(7, index)) for index in indexes))
+
+
+def ledger_of(*groups: Group, frontier_s: int = 990, settled_s: int = 870, holes: int = 0) -> Ledger:
+    """A restored ledger with these groups at one place, and so many holes in the first series of each."""
+    records = {}
+    for group in groups:
+        place = PlaceRecord(
+            stream=group.stream.name,
+            database_id=group.database_id,
+            series=[series.name for series in group.series],
+            frontier=frontier_s * NS_PER_S,
+            revisited=[(15 * NS_PER_S, 900 * NS_PER_S), (120 * NS_PER_S, settled_s * NS_PER_S)],
+            floor=0,
+            holes=[(0, 10 * at, 10 * at + 5, "absent") for at in range(holes)],
+        )
+        records[place_key(group.id)] = encode_place(place)
+    digest = Digest.of(records)
+    head = Head(sequence=1, records=digest.records, digest=digest.text, shard=0, shards=1, owner="one")
+    return Ledger.restore(records | {HEAD: encode_head(head)}, shard=0, shards=1, owner="another")
+
+
+def test_a_summary_has_the_lags_behind_the_services_time() -> None:
+    group = group_of("turbines", 1, 2, overlap_s=3)
+    ledger = ledger_of(group, frontier_s=990, settled_s=870, holes=2)
+    (summary,) = summarise([(ledger, [group])], NOW_NS)
+    assert summary == StreamSummary("turbines", series=2, groups=1, watermark_lag_s=13.0, settled_lag_s=130.0, holes=2)
+
+
+def test_a_stream_is_summed_up_over_groups_and_shards() -> None:
+    first, second, third = group_of("turbines", 1, 2), group_of("turbines", 3), group_of("turbines", 4)
+    parts = [(ledger_of(first, second, holes=1), [first, second]), (ledger_of(third), [third])]
+    (summary,) = summarise(parts, NOW_NS)
+    assert (summary.series, summary.groups, summary.holes) == (4, 3, 2)
+
+
+def test_a_stream_is_as_far_behind_as_its_last_group() -> None:
+    fresh, stale = group_of("turbines", 1), group_of("turbines", 2)
+    parts = [
+        (ledger_of(stale, frontier_s=900, settled_s=700), [stale]),
+        (ledger_of(fresh, frontier_s=995, settled_s=875), [fresh]),
+    ]
+    (summary,) = summarise(parts, NOW_NS)
+    assert (summary.watermark_lag_s, summary.settled_lag_s) == (103.0, 300.0)
+
+
+def test_streams_come_by_name() -> None:
+    groups = [group_of(name, index) for index, name in enumerate(("tower", "pv", "substation"), 1)]
+    assert [one.stream for one in summarise([(ledger_of(*groups), groups)], NOW_NS)] == ["pv", "substation", "tower"]
+
+
+def test_groups_that_are_no_longer_configured_do_not_count() -> None:
+    kept, left = group_of("turbines", 1), group_of("turbines", 2)
+    (summary,) = summarise([(ledger_of(kept, left), [kept])], NOW_NS)
+    assert summary.groups == 1
+
+
+def test_without_an_owned_shard_there_is_nothing_to_sum_up() -> None:
+    assert summarise([], NOW_NS) == []
