@@ -14,7 +14,7 @@ from typing import NamedTuple
 from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_value
 from streamer.ledger.intervals import joined, punched
 from streamer.ledger.memory import Memory, as_doubles
-from streamer.ledger.segments import PART_ROWS, Segments
+from streamer.ledger.segments import SEGMENT_BYTES, Segments, size_of
 from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
 
 
@@ -138,8 +138,8 @@ class Book:
         """Put what the accounts have not stored yet and may need again into a commit's records."""
         for name, account in self.accounts.items():
             for fresh in account.fresh:
-                for part in _parts(_needed(account, fresh, self.place.floor_ns)):
-                    key = segments.add(_as_remembered(name, part), len(part.instants_ns))
+                for part, written in _parts(name, _needed(account, fresh, self.place.floor_ns)):
+                    key = segments.add(written)
                     account.stored.append(Stored(part.instants_ns[0], part.instants_ns[-1], key))
             account.fresh.clear()
 
@@ -191,11 +191,18 @@ class Book:
         return True
 
 
-def _parts(fresh: Fresh) -> Iterator[Fresh]:
-    """The samples in pieces that fit into a record; none of no samples."""
-    for start in range(0, len(fresh.instants_ns), PART_ROWS):
-        end = start + PART_ROWS
-        yield Fresh(fresh.instants_ns[start:end], fresh.values[start:end], fresh.revision)
+def _parts(name: str, fresh: Fresh) -> Iterator[tuple[Fresh, Remembered]]:
+    """The samples in pieces that fit into a record, each as it is written; none of no samples."""
+    count = len(fresh.instants_ns)
+    if not count:
+        return
+    written = _as_remembered(name, fresh)
+    if count == 1 or size_of(written) <= SEGMENT_BYTES:
+        yield fresh, written
+        return
+    half = count // 2
+    for part in (slice(None, half), slice(half, None)):
+        yield from _parts(name, Fresh(fresh.instants_ns[part], fresh.values[part], fresh.revision))
 
 
 def _as_remembered(name: str, fresh: Fresh) -> Remembered:

@@ -92,6 +92,19 @@ def memory_key(sequence: int, segment: int) -> bytes:
     return MEMORY_PREFIX + b"%020d-%04d" % (sequence, segment)
 
 
+def sealed(digest: Digest, *, sequence: int, shard: int, shards: int, owner: str) -> Head:
+    """The head over all other records; its own fields count for its digest as well."""
+    fields = f"{sequence}/{digest.records}/{shard}/{shards}/{owner}/{digest.text}"
+    return Head(
+        sequence=sequence,
+        records=digest.records,
+        digest=blake2b(fields.encode(), digest_size=16).hexdigest(),
+        shard=shard,
+        shards=shards,
+        owner=owner,
+    )
+
+
 def encode_head(head: Head) -> bytes:
     """A head as its record's value."""
     return _json.encode(head)
@@ -170,7 +183,7 @@ def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int) -> Head |
             "Set bus.shards back: a ledger cannot be read with another number of shards.",
         )
     digest = Digest.of(records)
-    if (digest.records, digest.text) != (head.records, head.digest):
+    if sealed(digest, sequence=head.sequence, shard=shard, shards=shards, owner=head.owner) != head:
         raise LedgerUntrusted(
             f"The state of shard {shard} does not match its record 'head' (sequence {head.sequence}): "
             f"{head.records} records were written, {digest.records} are there, or their content differs.",
@@ -212,7 +225,7 @@ class Digest:
 
     @property
     def text(self) -> str:
-        """The digest as hexadecimal text."""
+        """The digest as hexadecimal text, without the head."""
         return f"{self._sum % _DIGEST_MODULUS:032x}"
 
 

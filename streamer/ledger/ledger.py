@@ -20,12 +20,12 @@ from streamer.ledger.codec import (
     MEMORY_PREFIX,
     PLACE_PREFIX,
     Digest,
-    Head,
     decode_memory,
     decode_place,
     encode_head,
     encode_place,
     place_key,
+    sealed,
     verify,
 )
 from streamer.ledger.segments import Segments
@@ -137,7 +137,9 @@ class Ledger:
             adoption.take(group)
         adoption.finish()
         self._dirty.update(dict.fromkeys(sorted(adoption.changed)))
-        self._removed.update(map(place_key, adoption.abandoned))
+        for group_id in adoption.abandoned:
+            self._dirty.pop(group_id, None)
+            self._removed.add(place_key(group_id))
 
     def apply(self, query: Query, answer: Answer) -> Applied:
         """Take in an answer: compare it with the memory as it is now and move what it covers.
@@ -227,14 +229,7 @@ class Ledger:
             result.update(dict.fromkeys(self._forgotten(self._books[group_id])))
         self._digest.follow(result.items())
         result[HEAD] = encode_head(
-            Head(
-                sequence=self._sequence,
-                records=self._digest.records,
-                digest=self._digest.text,
-                shard=self.shard,
-                shards=self._shards,
-                owner=self._owner,
-            )
+            sealed(self._digest, sequence=self._sequence, shard=self.shard, shards=self._shards, owner=self._owner)
         )
         self._dirty.clear()
         self._removed.clear()

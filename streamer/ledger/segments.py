@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from streamer.ledger.codec import Remembered, encode_memory, memory_key
 
-PART_ROWS = 20_000
-"""Most samples of one part: of one series and revision."""
+_FRAME_BYTES = 32
+_EXACT_BYTES = 14
+"""Of a value written as text: its instant, and what frames the two."""
 
-SEGMENT_ROWS = 25_000
-"""Most samples of one record: at 16 bytes each 400 kB, below the broker's usual limit of 1 MB a message."""
+SEGMENT_BYTES = 400_000
+"""Most bytes of one record, unless a single sample has more: below the broker's usual limit of 1 MB a message."""
 
 
 class Segments:
@@ -22,18 +23,25 @@ class Segments:
     def __init__(self, sequence: int) -> None:
         self._sequence = sequence
         self._segments: list[list[Remembered]] = []
-        self._rows = SEGMENT_ROWS
+        self._bytes = SEGMENT_BYTES
 
-    def add(self, part: Remembered, rows: int) -> bytes:
+    def add(self, part: Remembered) -> bytes:
         """Put a part into a record; return that record's key."""
-        if self._rows + rows > SEGMENT_ROWS:
+        size = size_of(part)
+        if self._bytes + size > SEGMENT_BYTES:
             self._segments.append([])
-            self._rows = 0
+            self._bytes = 0
         self._segments[-1].append(part)
-        self._rows += rows
+        self._bytes += size
         return memory_key(self._sequence, len(self._segments) - 1)
 
     def records(self) -> Iterator[tuple[bytes, bytes, int]]:
         """Key, value and number of parts of each record."""
         for at, parts in enumerate(self._segments):
             yield memory_key(self._sequence, at), encode_memory(parts), len(parts)
+
+
+def size_of(part: Remembered) -> int:
+    """About how many bytes a part takes when it is written down."""
+    columns = len(part.series) + len(part.instants) + len(part.values) + _FRAME_BYTES
+    return columns + sum(_EXACT_BYTES + len(text) for text in part.exact.values())

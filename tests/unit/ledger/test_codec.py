@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from streamer.ledger.codec import (
     encode_place,
     encode_value,
     place_key,
+    sealed,
     verify,
 )
 from streamer.ledger.ledger import Ledger
@@ -116,7 +118,15 @@ def test_the_bytes_of_a_key_are_told_from_those_of_its_value() -> None:
 
 def test_the_digest_leaves_the_head_out() -> None:
     state = a_state()
-    assert Digest.of(state).text == head_of(state).digest
+    assert Digest.of(state).text == Digest.of({key: value for key, value in state.items() if key != HEAD}).text
+
+
+@pytest.mark.parametrize("field", [{"sequence": 99}, {"owner": "another"}, {"records": 99}])
+def test_a_head_that_was_altered_is_refused(field: dict[str, object]) -> None:
+    state = a_state()
+    state[HEAD] = encode_head(msgspec.structs.replace(head_of(state), **field))
+    with pytest.raises(LedgerUntrusted, match="does not match its record 'head'"):
+        verify(state, shard=0, shards=4)
     assert Digest.of(state).records == len(state) - 1
 
 
@@ -194,6 +204,6 @@ def test_another_format_is_refused_by_its_number() -> None:
 def test_an_unreadable_place_is_named_though_the_digest_agrees() -> None:
     records = {place_key("all/raw/0"): b"{}"}
     digest = Digest.of(records)
-    head = Head(sequence=1, records=digest.records, digest=digest.text, shard=0, shards=4, owner="me")
+    head = sealed(digest, sequence=1, shard=0, shards=4, owner="me")
     with pytest.raises(LedgerUntrusted, match="place/all/raw/0"):
         Ledger.restore({**records, HEAD: encode_head(head)}, shard=0, shards=4, owner="test")
