@@ -111,8 +111,9 @@ class Lane(IntEnum):
 class Hole(NamedTuple):
     """An interval of one series behind the frontier that is not covered, and why.
 
-    Causes: ``absent`` (an answer without samples that the ledger knows), ``rejected`` (a row that could not
-    be read), ``new`` (a signal added to a group), ``moved`` (a signal that came from another group).
+    Causes: ``absent`` (an answer without samples that the ledger knows), ``silent`` (an answer without any sample,
+    when some were due or nothing shows that the signal was read), ``rejected`` (a row that could not be read),
+    ``new`` (a signal added to a group), ``moved`` (a signal that came from another group).
     """
 
     series: Series
@@ -196,7 +197,9 @@ class Query:
     """One question to the API: some series of a group over one window.
 
     Attributes:
-        window: what is asked for, and what the answer speaks for.
+        window: what the answer speaks for.
+        stretched: what is asked for when that is more: a window and a known sample beside it, which shows whether
+            the service reads the signal at all; None for the window itself.
         asked_at_ns: lower bound of the service's time when the query was planned.
         planned_with: the group's place at that time; an answer is void when what it would move has moved.
     """
@@ -207,6 +210,12 @@ class Query:
     window: Interval
     asked_at_ns: int
     planned_with: Place
+    stretched: Interval | None = None
+
+    @property
+    def asked(self) -> Interval:
+        """What is asked for."""
+        return self.stretched or self.window
 
 
 class Column(NamedTuple):

@@ -41,7 +41,14 @@ class Desk:
     def standing(self, ledger: Ledger, now_ns: int) -> Standing:
         """How the group stands for the planner."""
         holes = self.pace.ready(ledger.holes(self.group.id), now_ns)
-        return Standing(self.group, ledger.place(self.group.id), holes, tuple(self.busy), self.chunk.span_ns)
+        return Standing(
+            self.group,
+            ledger.place(self.group.id),
+            holes,
+            tuple(self.busy),
+            self.chunk.span_ns,
+            witness=lambda series, interval: ledger.witness(self.group.id, series, interval),
+        )
 
     def begin(self, query: Query, now_ns: int) -> None:
         """A question is being asked."""
@@ -65,7 +72,7 @@ class Desk:
         self.pace.answered()
         if outcome is Outcome.COVERED:
             rows = sum(len(column.instants_ns) for column in answer.columns.values())
-            self.chunk = self.chunk.answered(self.group, query.window.end_ns - query.window.start_ns, rows)
+            self.chunk = self.chunk.answered(self.group, query.asked.end_ns - query.asked.start_ns, rows)
         elif outcome is Outcome.EMPTY:
             self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
         if query.lane is Lane.REPAIR:

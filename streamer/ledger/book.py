@@ -15,6 +15,7 @@ from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_
 from streamer.ledger.intervals import joined, punched
 from streamer.ledger.memory import Memory, as_doubles
 from streamer.ledger.segments import SEGMENT_BYTES, Segments, size_of
+from streamer.ledger.silence import Silence
 from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
 
 
@@ -37,10 +38,11 @@ class Stored(NamedTuple):
 class Account:
     """What the ledger holds of one series."""
 
-    __slots__ = ("fresh", "holes", "memory", "stored")
+    __slots__ = ("fresh", "holes", "memory", "silence", "stored")
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.silence = Silence()
         self.holes: list[Hole] = []
         self.stored: deque[Stored] = deque()
         self.fresh: list[Fresh] = []
@@ -74,6 +76,8 @@ class Account:
 
     def keep_unseen(self, series: Series, column: Column, watermark_ns: int, has_null_events: bool) -> Kept:
         """Compare a column with the memory, remember what differs, and say what is to be published (rule 6)."""
+        if not column.instants_ns:
+            return Kept([], 0, 0)
         difference = self.memory.compare(column)
         runs: list[Run] = []
         new = _picked(column, difference.new)
@@ -83,6 +87,7 @@ class Account:
             nulls = len(new.values) - len(known)
             new = _picked(new, known)
         if new.instants_ns:
+            self.silence.broken()
             self.record(Fresh(new.instants_ns, new.values, 0))
             late = bisect_left(new.instants_ns, watermark_ns)
             if late:
@@ -146,10 +151,12 @@ class Book:
     def record(self) -> PlaceRecord:
         """The place as it is written down."""
         names = list(self.accounts)
-        holes, newest = [], []
+        holes, newest, silences = [], [], []
         for at, account in enumerate(self.accounts.values()):
             for hole in account.holes:
                 holes.append((at, *hole.interval, hole.cause))
+            if any(account.silence.figures):
+                silences.append((at, *account.silence.figures))
             newest_ns = account.memory.newest_ns
             if newest_ns is not None and not account.must_keep(newest_ns, newest_ns, self.place.floor_ns):
                 value, revision = account.memory.value_at(newest_ns)
@@ -163,6 +170,7 @@ class Book:
             floor=self.place.floor_ns,
             holes=holes,
             newest=newest,
+            silences=silences,
         )
 
     @classmethod
@@ -178,6 +186,8 @@ class Book:
             account.open_hole(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
         for at, instant_ns, value, revision in record.newest:
             accounts[at][1].memory.record([instant_ns], [decode_value(value)], revision)
+        for at, *figures in record.silences:
+            accounts[at][1].silence = Silence(*figures)
         return book
 
     def recall(self, name: str, remembered: Remembered, key: bytes) -> bool:

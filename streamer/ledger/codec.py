@@ -50,6 +50,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         revisited: ``(age_ns, frontier_ns)`` for each age.
         holes: ``(position, start_ns, end_ns, cause)``.
         newest: ``(position, instant_ns, value, revision)``; the value as text, see ``encode_value``.
+        silences: ``(position, doubts, proved_ns, times_proved)`` of series that were silent, see ``Silence``.
     """
 
     stream: str
@@ -60,6 +61,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     floor: int
     holes: list[tuple[int, int, int, str]] = []
     newest: list[tuple[int, int, str, int]] = []
+    silences: list[tuple[int, int, int, int]] = []
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):

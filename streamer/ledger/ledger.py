@@ -28,8 +28,9 @@ from streamer.ledger.codec import (
     sealed,
     verify,
 )
+from streamer.ledger.coverage import REPAIRING, clipped, covered_by, moved_by, spoken_for, uncovered_by
 from streamer.ledger.segments import Segments
-from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, align_down
+from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series
 
 
 class Outcome(Enum):
@@ -141,6 +142,11 @@ class Ledger:
             self._dirty.pop(group_id, None)
             self._removed.add(place_key(group_id))
 
+    def witness(self, group_id: str, series: Series, interval: Interval) -> int | None:
+        """The known sample nearest to an interval in which none is known; None when nothing is known at all."""
+        memory = self._books[group_id].accounts[series.name].memory
+        return None if memory.knows_any(interval) else memory.nearest_ns(interval)
+
     def apply(self, query: Query, answer: Answer) -> Applied:
         """Take in an answer: compare it with the memory as it is now and move what it covers.
 
@@ -151,37 +157,34 @@ class Ledger:
         if book is None or self._is_void(book, query):
             return Applied(Outcome.VOID)
         accounts = [(series, book.accounts[series.name]) for series in query.series]
-        if not answer.columns and any(account.memory.knows_any(query.window) for _, account in accounts):
+        if not answer.columns and any(account.memory.knows_any(query.asked) for _, account in accounts):
             return Applied(Outcome.EMPTY)
         stream = query.group.stream
-        quantum_ns = stream.quantum_ns
-        covered = Interval(query.window.start_ns, min(query.window.end_ns, align_down(query.asked_at_ns, quantum_ns)))
+        covered = covered_by(query)
+        moved = moved_by(query, book.place, book.ages_ns)
+        last_look = Interval(book.place.revisited_ns[-1], moved.revisited_ns[-1])
         watermark_ns = book.place.frontier_ns - stream.overlap_ns
         applied = Applied(Outcome.COVERED)
         for series, account in accounts:
             column = answer.columns.get(series.signal.index)
-            cause = None
-            if column is None and account.memory.knows_any(query.window):
-                cause = "absent"
-            elif series.signal.index in answer.unreadable:
-                cause = "rejected"
+            uncovered = uncovered_by(query, answer, series, account, last_look)
             if column is not None:
-                kept = account.keep_unseen(series, column, watermark_ns, stream.has_null_events)
+                kept = account.keep_unseen(series, clipped(column, query.window), watermark_ns, stream.has_null_events)
                 applied.runs += kept.runs
                 applied.nulls += kept.nulls
                 applied.vanished += kept.vanished
-            if cause is None:
-                account.cover(covered)
-            elif covered.start_ns < covered.end_ns:
-                hole = Hole(series, covered, cause)
-                account.open_hole(hole)
-                applied.opened.append(hole)
-        self._move(book, query, covered)
+            if column is not None or query.lane in REPAIRING:  # silence alone closes no hole
+                for part in spoken_for(query, covered, book.place):
+                    account.cover(part)
+            if uncovered is not None:
+                account.open_hole(uncovered)
+                applied.opened.append(uncovered)
+        book.place = moved
         self._dirty[query.group.id] = None
         return applied
 
     def _is_void(self, book: Book, query: Query) -> bool:
-        if query.lane in (Lane.REPAIR, Lane.BACKFILL):
+        if query.lane in REPAIRING:
             return not all(
                 series.name in book.accounts and book.accounts[series.name].has_hole_over(query.window)
                 for series in query.series
@@ -189,21 +192,6 @@ class Ledger:
         if query.group is not book.group or query.window.start_ns < book.place.floor_ns:
             return True
         return query.lane != Lane.REVISIT and query.planned_with.frontier_ns != book.place.frontier_ns
-
-    def _move(self, book: Book, query: Query, covered: Interval) -> None:
-        if query.lane in (Lane.REPAIR, Lane.BACKFILL):
-            return
-        place, quantum_ns = book.place, query.group.stream.quantum_ns
-        revisited = tuple(
-            max(frontier, min(covered.end_ns, align_down(query.asked_at_ns - age, quantum_ns)))
-            if covered.start_ns <= frontier
-            else frontier
-            for age, frontier in zip(book.ages_ns, place.revisited_ns, strict=True)
-        )
-        frontier = place.frontier_ns
-        if query.lane != Lane.REVISIT:
-            frontier = max(frontier, covered.end_ns)
-        book.place = Place(frontier, revisited, place.floor_ns)
 
     def changes(self) -> dict[bytes, bytes | None]:
         """The state records of everything since the last call; None takes a record away. Empty when nothing changed.

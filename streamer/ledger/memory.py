@@ -8,9 +8,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, cast
 
 from streamer.model import Column, Interval, Value
+
+SPACING_SAMPLES = 8
+"""Samples that a cadence is read from: enough for a median, few enough to follow a change."""
 
 
 class Difference(NamedTuple):
@@ -68,6 +72,22 @@ class Memory:
         """Whether a sample inside the interval is remembered."""
         at = bisect_left(self._instants, interval.start_ns)
         return at < len(self._instants) and self._instants[at] < interval.end_ns
+
+    def nearest_ns(self, interval: Interval) -> int | None:
+        """The known instant that is nearest to an interval without any; None when nothing is known."""
+        at = bisect_left(self._instants, interval.start_ns)
+        before = self._instants[at - 1] if at else None
+        after = self._instants[at] if at < len(self._instants) else None
+        if before is None or after is None:
+            return after if before is None else before
+        return before if interval.start_ns - before <= after - interval.end_ns else after
+
+    def spacing_ns(self) -> int | None:
+        """The usual time between two of the newest samples; None while too few are known."""
+        newest = self._instants[-SPACING_SAMPLES:]
+        if len(newest) < SPACING_SAMPLES:
+            return None
+        return sorted(later - earlier for earlier, later in pairwise(newest))[(SPACING_SAMPLES - 1) // 2]
 
     def compare(self, column: Column) -> Difference:
         """How an answer's column differs. Re-reads and plain continuations compare at C speed."""

@@ -5,10 +5,11 @@ Rules 1 (query), 3 (revisit), 5 (holes) and 7 (one question at a time about an i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, align_down
+from streamer.planner.chunks import RAW_LIMIT_NS
 
 AHEAD_NS = 2 * NS_PER_S
 """How far past the lower bound of the service's time a raw live query asks, to have the newest samples: the
@@ -26,6 +27,7 @@ class Standing:
         holes: those that may be asked for now; a hole that backs off is left out.
         busy: queries in flight or not committed yet.
         chunk_ns: the longest window to ask for at once.
+        witness: the known sample nearest to an interval of a series in which none is known.
     """
 
     group: Group
@@ -33,6 +35,7 @@ class Standing:
     holes: Sequence[Hole]
     busy: Sequence[Query]
     chunk_ns: int
+    witness: Callable[[Series, Interval], int | None] = lambda series, interval: None
 
 
 def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
@@ -130,7 +133,19 @@ def _repair(standing: Standing, now_ns: int) -> Iterator[Query]:
         for hole in behind
         if hole.interval.start_ns <= window.start_ns and window.end_ns <= hole.interval.end_ns
     ]
-    yield _query(standing, Lane.REPAIR, window, now_ns, series)
+    yield replace(_query(standing, Lane.REPAIR, window, now_ns, series), stretched=_stretched(standing, window, series))
+
+
+def _stretched(standing: Standing, window: Interval, series: Sequence[Series]) -> Interval | None:
+    """The window and the nearest known samples of all that are silent in it, as far as one query reaches (rule 4c)."""
+    quantum_ns = standing.group.stream.quantum_ns
+    stretched = window
+    for witness_ns in filter(None, (standing.witness(one, window) for one in series)):
+        start_ns = min(stretched.start_ns, align_down(witness_ns, quantum_ns))
+        end_ns = max(stretched.end_ns, align_down(witness_ns, quantum_ns) + quantum_ns)
+        if end_ns - start_ns <= RAW_LIMIT_NS:
+            stretched = Interval(start_ns, end_ns)
+    return None if stretched == window else stretched
 
 
 def _query(

@@ -73,8 +73,8 @@ def query_request(query: Query) -> Request:
     body: dict[str, object] = {
         "databaseId": query.group.database_id,
         "measurementIndexes": [str(series.signal.index) for series in query.series],
-        "startTime": instant_text(query.window.start_ns),
-        "endTime": instant_text(query.window.end_ns),
+        "startTime": instant_text(query.asked.start_ns),
+        "endTime": instant_text(query.asked.end_ns),
     }
     if first.resample_period_ns is not None:
         body["aggFunction"] = first.aggregation
@@ -133,7 +133,7 @@ def _answer(points: Iterable[Point], unreadable: list[int | None], query: Query,
         if index not in asked:
             rejected[FOREIGN_INDEX] += len(rows)
             continue
-        column, dropped = _clipped(_column(rows), query.window)
+        column, dropped = _clipped(_column(rows), query.asked)
         if dropped:
             rejected[OUT_OF_RANGE] += dropped
         if column.instants_ns:

@@ -10,7 +10,7 @@ from streamer.bus.records import Record
 from streamer.check import Finding
 from streamer.config import Settings
 from streamer.errors import EXIT_CONFIGURATION, LedgerUntrusted
-from streamer.ledger.codec import HEAD, Digest, Head, PlaceRecord, encode_head, encode_place, memory_key, place_key
+from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode_place, memory_key, place_key, sealed
 from streamer.model import NS_PER_S, Signal, SignalId
 from streamer.roster import call_roll
 from streamer.show import (
@@ -129,8 +129,7 @@ def state_of(*places: PlaceRecord, shard: int = 0) -> tuple[int, int, dict[bytes
     """The state records of one of two shards."""
     records = {place_key(f"{place.stream}/raw/{at}"): encode_place(place) for at, place in enumerate(places)}
     records[memory_key(1, 0)] = b"not looked at"
-    digest = Digest.of(records)
-    head = Head(sequence=1, records=digest.records, digest=digest.text, shard=shard, shards=2, owner="one")
+    head = sealed(Digest.of(records), sequence=1, shard=shard, shards=2, owner="one")
     return shard, 2, records | {HEAD: encode_head(head)}
 
 

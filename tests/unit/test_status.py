@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from streamer.errors import EXIT_CONFIGURATION, ConfigurationError
-from streamer.ledger.codec import HEAD, Digest, Head, PlaceRecord, encode_head, encode_place, place_key
+from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode_place, place_key, sealed
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Group, Series, SignalId, Stream
@@ -142,8 +142,7 @@ def ledger_of(*groups: Group, frontier_s: int = 990, settled_s: int = 870, holes
             holes=[(0, 10 * at, 10 * at + 5, "absent") for at in range(holes)],
         )
         records[place_key(group.id)] = encode_place(place)
-    digest = Digest.of(records)
-    head = Head(sequence=1, records=digest.records, digest=digest.text, shard=0, shards=1, owner="one")
+    head = sealed(Digest.of(records), sequence=1, shard=0, shards=1, owner="one")
     return Ledger.restore(records | {HEAD: encode_head(head)}, shard=0, shards=1, owner="another")
 
 

@@ -107,7 +107,6 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self, lag_ns: int) -> None:
         self.world.begin(self.world.stream, self.world.indexes, lag_ns=lag_ns)
 
-    @precondition(lambda self: self.world.is_grown_up())
     @rule(
         indexes=SUBSETS,
         group_size=st.integers(1, 4),
@@ -145,7 +144,6 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         for indexes in (self.world.indexes, list(self.world.starts_ns)):
             if sorted(indexes) != self.world.indexes:
-                self.world.grow_up()
                 self.world.begin(self.world.stream, indexes, lag_ns=0)
             end_ns = self.world.now_ns
             self.world.heal()

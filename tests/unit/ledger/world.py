@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from random import Random
 
 from streamer.ledger.ledger import Applied, Ledger
@@ -143,32 +143,31 @@ class World:
             self.starts_ns.setdefault(index, start_ns)
         self.process = Process(ledger, groups, lag_ns)
 
-    def is_grown_up(self) -> bool:
-        """Whether every series began longer ago than the last age: only then does the configuration change."""
-        return self.now_ns >= max(self.starts_ns.values()) + LAST_AGE_NS + MOST_LAG_NS
-
-    def grow_up(self) -> None:
-        """Let time pass until the configuration may change."""
-        self.now_ns = max(self.now_ns, max(self.starts_ns.values()) + LAST_AGE_NS + MOST_LAG_NS)
-
     def ask(self, *, chunk_ns: int, is_poll_due: bool = True) -> None:
         """Start what the planner wants now of every group."""
         process = self.process
         for group in process.groups:
             ledger = process.ledger
-            standing = Standing(group, ledger.place(group.id), ledger.holes(group.id), process.busy(group), chunk_ns)
+            standing = Standing(
+                group,
+                ledger.place(group.id),
+                ledger.holes(group.id),
+                process.busy(group),
+                chunk_ns,
+                witness=partial(ledger.witness, group.id),
+            )
             process.flying += plan(standing, self.now_ns - process.lag_ns, is_poll_due=is_poll_due)
 
     def answer(self, query: Query, left_out: Collection[int] = (), unreadable: Collection[int] = ()) -> None:
-        """The service answers with what it shows now. It may leave out a signal of which the ledger can notice it."""
+        """The service answers with what it shows now. It may leave out a signal of which anything is known."""
         self.process.flying.remove(query)
         columns: dict[int, Column] = {}
         for series in query.series:
             index = series.signal.index
-            shown = self.plant.shown(index, query.window, self.now_ns)
+            shown = self.plant.shown(index, query.asked, self.now_ns)
             if index in unreadable:
                 shown.pop(max(shown, default=0), None)
-            if shown and not (index in left_out and self.is_known(index, query.window)):
+            if shown and not (index in left_out and self.is_known(index)):
                 columns[index] = column_of(shown)
         asked = frozenset(series.signal.index for series in query.series)
         answer = Answer(columns, asked.intersection(unreadable), received_wall_ns=self.now_ns + 10 * NS_PER_S)
@@ -176,14 +175,13 @@ class World:
 
     def answer_empty(self, query: Query) -> None:
         """The service has read nothing and says so like a service that has nothing."""
-        if any(self.is_known(series.signal.index, query.window) for series in query.series):
+        if all(self.is_known(series.signal.index) for series in query.series):
             self.process.flying.remove(query)
             self.process.arrived.append(Arrived(query, answer_of({})))
 
-    def is_known(self, index: int, window: Interval) -> bool:
-        """Whether an event of a signal in a window is committed."""
-        first_ns = -(-window.start_ns // NS_PER_S) * NS_PER_S
-        return any((index, at) in self.published for at in range(first_ns, window.end_ns, NS_PER_S))
+    def is_known(self, index: int) -> bool:
+        """Whether an event of a signal is committed: silence about it can be told from having nothing."""
+        return any(one == index for one, _ in self.published)
 
     def commit(self, chosen: Collection[Arrived], *, is_lost: bool = False) -> None:
         """Apply some answers and commit them together; a lost commit is a crash before it."""

@@ -1,0 +1,88 @@
+"""What an answer covers, and what it does not though it was asked for (rules 3, 4 and 5). Pure.
+
+Called by the ledger alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from streamer.ledger.book import Account
+from streamer.model import Answer, Column, Hole, Interval, Lane, Place, Query, Series, align_down
+
+REPAIRING = (Lane.REPAIR, Lane.BACKFILL)
+"""Lanes that fill holes; the others move the frontiers."""
+
+
+def covered_by(query: Query) -> Interval:
+    """What a query covers at most: up to the time of the service when it was asked."""
+    end_ns = min(query.window.end_ns, align_down(query.asked_at_ns, query.group.stream.quantum_ns))
+    return Interval(query.window.start_ns, max(end_ns, query.window.start_ns))
+
+
+def moved_by(query: Query, place: Place, ages_ns: tuple[int, ...]) -> Place:
+    """The place after an answer: what counts is when the question was asked, not when it was answered."""
+    if query.lane in REPAIRING:
+        return place
+    covered, quantum_ns = covered_by(query), query.group.stream.quantum_ns
+    revisited = tuple(
+        max(frontier, min(covered.end_ns, align_down(query.asked_at_ns - age, quantum_ns)))
+        if covered.start_ns <= frontier
+        else frontier
+        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)
+    )
+    frontier = place.frontier_ns if query.lane is Lane.REVISIT else max(place.frontier_ns, covered.end_ns)
+    return Place(frontier, revisited, place.floor_ns)
+
+
+def spoken_for(query: Query, covered: Interval, place: Place) -> tuple[Interval, ...]:
+    """The parts of the holes that an answer closes.
+
+    A repair that asks before the last age closes only what a revisit will still come back to; in a group that is
+    younger than the last age nothing else would ask for the rest again.
+    """
+    last_age_ns = query.group.stream.lookback_ns[-1]
+    settled_ns, last_ns = query.asked_at_ns - last_age_ns, place.revisited_ns[-1]
+    if query.lane not in REPAIRING or last_ns <= settled_ns:
+        return (covered,)
+    early = Interval(covered.start_ns, min(covered.end_ns, settled_ns))
+    late = Interval(max(covered.start_ns, last_ns), covered.end_ns)
+    return tuple(part for part in (early, late) if part.start_ns < part.end_ns)
+
+
+def uncovered_by(query: Query, answer: Answer, series: Series, account: Account, last_look: Interval) -> Hole | None:
+    """What an answer leaves uncovered of one series, None when it speaks for all of it.
+
+    Args:
+        query: what was asked.
+        answer: what was said.
+        series: the series.
+        account: what the ledger holds of it, before this answer.
+        last_look: what the answer would settle.
+    """
+    covered, index = covered_by(query), series.signal.index
+    if covered.start_ns >= covered.end_ns:
+        return None
+    column = answer.columns.get(index)
+    if index in answer.unreadable:
+        return Hole(series, covered, "rejected")
+    if column is not None:
+        if query.lane in REPAIRING and not clipped(column, query.window).instants_ns:
+            account.silence.proved(covered.end_ns)
+        return None
+    if account.memory.knows_any(query.asked):
+        return Hole(series, covered, "absent")
+    if query.lane in REPAIRING:
+        return None if account.silence.doubted(covered.end_ns) else Hole(series, covered, "silent")
+    if account.silence.is_suspect(account.memory, covered.end_ns):
+        return Hole(series, covered, "silent")
+    if last_look.start_ns < last_look.end_ns:
+        return Hole(series, last_look, "silent")
+    return None
+
+
+def clipped(column: Column, window: Interval) -> Column:
+    """The rows of a column that lie in a window."""
+    instants_ns = column.instants_ns
+    part = slice(bisect_left(instants_ns, window.start_ns), bisect_left(instants_ns, window.end_ns))
+    return Column(column.instants_ns[part], column.texts[part], column.values[part])

@@ -1,0 +1,67 @@
+"""What it means that an answer shows nothing of a signal (rule 4).
+
+The service leaves a signal out that it failed to read just as one that has no samples, so silence has to be proved.
+
+Pure; one ``Silence`` a series, kept by its account.
+"""
+
+from __future__ import annotations
+
+from streamer.ledger.memory import Memory
+
+DUE_AFTER_SPACINGS = 4
+"""A signal that is silent for so many times its usual spacing is suspect."""
+
+MOST_DOUBTS = 3
+"""Answers without any sample after which a signal without a witness counts as silent."""
+
+MOST_PATIENCE = 8
+"""Doublings of a silent signal's patience: a quiet signal is asked about less and less."""
+
+
+class Silence:
+    """What is known of the silence of one series.
+
+    Args:
+        doubts: answers in a row that showed nothing, not even a witness.
+        proved_ns: up to where silence was proved.
+        times_proved: in a row.
+    """
+
+    __slots__ = ("_doubts", "_proved_ns", "_times_proved")
+
+    def __init__(self, doubts: int = 0, proved_ns: int = 0, times_proved: int = 0) -> None:
+        self._doubts = doubts
+        self._proved_ns = proved_ns
+        self._times_proved = times_proved
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """The arguments that make it anew; all zero when there was no silence."""
+        return self._doubts, self._proved_ns, self._times_proved
+
+    def broken(self) -> None:
+        """A new sample was seen."""
+        self._doubts = self._proved_ns = self._times_proved = 0
+
+    def proved(self, until_ns: int) -> None:
+        """A known sample was shown beside an interval without any: there are none in it."""
+        self._doubts = 0
+        self._proved_ns = max(self._proved_ns, until_ns)
+        self._times_proved = min(self._times_proved + 1, MOST_PATIENCE)
+
+    def doubted(self, until_ns: int) -> bool:
+        """One more answer without any witness to be had; True when there were enough to believe it."""
+        self._doubts += 1
+        if self._doubts < MOST_DOUBTS:
+            return False
+        self.proved(until_ns)
+        return True
+
+    def is_suspect(self, memory: Memory, end_ns: int) -> bool:
+        """Whether the signal's own cadence says that samples before ``end_ns`` are due (rule 4b)."""
+        spacing_ns = memory.spacing_ns()
+        if spacing_ns is None or memory.newest_ns is None:
+            return False
+        quiet_since_ns = max(memory.newest_ns, self._proved_ns)
+        return end_ns - quiet_since_ns > DUE_AFTER_SPACINGS * spacing_ns << self._times_proved

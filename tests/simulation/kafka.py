@@ -1,0 +1,249 @@
+"""A model of Kafka's transactions at the seam of the producer: epochs, fencing, lost and delayed steps.
+
+What a real broker guarantees holds here too: a transaction is visible whole or not at all, a producer whose epoch is
+old writes nothing, ``init_transactions`` ends what its predecessor left open. What aiokafka gets wrong is modelled as
+it is: a commit succeeds though a batch was lost, and a delayed EndTxn ends whatever is open when it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from streamer.bus.producer import KafkaWriter
+from streamer.bus.shards import partition_of
+from streamer.errors import BusUnreachable
+from tests.simulation.swarm import Swarm
+
+SAMPLES, STATE = "samples", "state"
+BATCH_RECORDS = 40
+TRANSACTION_TIMEOUT_S = 10.0
+PARTITIONS = 4
+
+
+@dataclass
+class Transaction:
+    """What is open under one transactional id."""
+
+    began_s: float
+    batches: list[tuple[str, int, list[tuple[bytes, bytes | None]]]] = field(default_factory=list)
+
+
+@dataclass
+class Coordinator:
+    """What the broker knows of one transactional id."""
+
+    epoch: int = 0
+    open: Transaction | None = None
+
+
+Committed = Callable[[Mapping[bytes, bytes | None], list[bytes], int], None]
+"""Called with state changes, events and shard of each commit at the moment it counts."""
+
+
+class Gate:
+    """Lets through what a process does to the world outside: never when it is dead, later when it is frozen."""
+
+    def __init__(self) -> None:
+        self.is_dead = False
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+
+    def freeze(self) -> None:
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        self._thawed.set()
+
+    async def passed(self) -> None:
+        await self._thawed.wait()
+        if self.is_dead:
+            await asyncio.Event().wait()
+
+
+class Kafka:
+    """The brokers."""
+
+    def __init__(self, swarm: Swarm, random: Random, on_commit: Committed) -> None:
+        self.swarm = swarm
+        self.random = random
+        self.is_away = False
+        self.state: dict[int, dict[bytes, bytes]] = {}
+        self._coordinators: dict[str, Coordinator] = {}
+        self._on_commit = on_commit
+
+    def coordinator(self, transactional_id: str) -> Coordinator:
+        """Of an id, its transaction aborted when it took too long."""
+        coordinator = self._coordinators.setdefault(transactional_id, Coordinator())
+        if coordinator.open is not None and self.now_s() - coordinator.open.began_s > TRANSACTION_TIMEOUT_S:
+            coordinator.open = None
+            coordinator.epoch += 1
+        return coordinator
+
+    def now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def travel(self) -> None:
+        """One way to a broker and back. A broker that is away leaves the request hanging."""
+        await asyncio.sleep(self.random.uniform(0.001, 0.006))
+        while self.is_away:  # noqa: ASYNC110  # of a model; time is virtual
+            await asyncio.sleep(0.5)
+
+    def end(self, transactional_id: str, epoch: int) -> None:
+        """An EndTxn that arrives: commits whatever is open, if the epoch is still the producer's."""
+        coordinator = self.coordinator(transactional_id)
+        if coordinator.epoch != epoch:
+            raise ProducerFenced
+        transaction, coordinator.open = coordinator.open, None
+        if transaction is None:
+            return
+        events: list[bytes] = []
+        changes: dict[bytes, bytes | None] = {}
+        shard = int(transactional_id)
+        for topic, _partition, records in transaction.batches:
+            for key, value in records:
+                if topic == STATE:
+                    changes[key] = value
+                elif value is not None:
+                    events.append(value)
+        live = self.state.setdefault(shard, {})
+        for key, value in changes.items():
+            if value is None:
+                live.pop(key, None)
+            else:
+                live[key] = value
+        self._on_commit(changes, events, shard)
+
+    async def read(self, shard: int) -> dict[bytes, bytes]:
+        """All that was committed before the call: waits for what is open, as long as the broker lets it be open."""
+        await self.travel()
+        while self.coordinator(str(shard)).open is not None:  # noqa: ASYNC110  # of a model; time is virtual
+            await asyncio.sleep(0.1)
+        return dict(self.state.get(shard, {}))
+
+
+class Batch:
+    """A batch being filled."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, bytes | None]] = []
+
+    def append(self, *, timestamp: int | None, key: bytes, value: bytes | None, headers: Sequence[Any] = ()) -> Any:
+        if len(self.records) == BATCH_RECORDS:
+            return None
+        self.records.append((key, value))
+        return True
+
+
+class Producer:
+    """A transactional producer of one process."""
+
+    def __init__(self, kafka: Kafka, gate: Gate, transactional_id: str) -> None:
+        self._kafka = kafka
+        self._gate = gate
+        self._id = transactional_id
+        self._epoch = -1
+
+    async def start(self) -> None:
+        await self._gate.passed()
+        await self._kafka.travel()
+        await self._gate.passed()
+        if self._kafka.swarm.strikes("start_failed"):
+            raise KafkaError
+        coordinator = self._kafka.coordinator(self._id)
+        coordinator.epoch += 1
+        coordinator.open = None
+        self._epoch = coordinator.epoch
+
+    async def begin_transaction(self) -> None:
+        await self._gate.passed()
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Awaitable[Any]:
+        await self._gate.passed()
+        return asyncio.ensure_future(self._deliver(batch, topic, partition))
+
+    async def _deliver(self, batch: Batch, topic: str, partition: int) -> None:
+        await self._kafka.travel()
+        await self._gate.passed()
+        if self._kafka.swarm.strikes("batch_lost"):
+            raise KafkaError
+        coordinator = self._coordinator()
+        if coordinator.open is None:
+            coordinator.open = Transaction(self._kafka.now_s())
+        coordinator.open.batches.append((topic, partition, batch.records))
+
+    async def commit_transaction(self) -> None:
+        kafka = self._kafka
+        await self._gate.passed()
+        if kafka.swarm.strikes("end_delayed"):
+            asyncio.get_running_loop().call_later(kafka.random.uniform(0.1, 20), self._end_late)
+            await asyncio.Event().wait()
+        await kafka.travel()
+        if kafka.swarm.strikes("commit_refused"):
+            raise KafkaError
+        self._coordinator()
+        kafka.end(self._id, self._epoch)
+        await self._gate.passed()
+        if kafka.swarm.strikes("ack_lost"):
+            if kafka.random.random() < 0.5:
+                raise KafkaError
+            await asyncio.Event().wait()
+
+    async def abandon(self) -> None:
+        pass
+
+    def _end_late(self) -> None:
+        with suppress(ProducerFenced):
+            self._kafka.end(self._id, self._epoch)
+
+    def _coordinator(self) -> Coordinator:
+        coordinator = self._kafka.coordinator(self._id)
+        if coordinator.epoch != self._epoch:
+            raise ProducerFenced
+        return coordinator
+
+
+class Bus:
+    """The bus of one process: the real writer on modelled producers."""
+
+    def __init__(self, kafka: Kafka, gate: Gate) -> None:
+        self._kafka = kafka
+        self._gate = gate
+
+    async def open(self) -> None:
+        await self._reached()
+
+    def partition_of(self, key: bytes) -> int:
+        return partition_of(key, PARTITIONS)
+
+    async def acquire(self, shard: int) -> KafkaWriter:
+        writer = KafkaWriter(
+            lambda: Producer(self._kafka, self._gate, str(shard)),
+            samples_topic=SAMPLES,
+            state_topic=STATE,
+            shard=shard,
+            read_state=lambda: self.read_state(shard),
+        )
+        await writer.start()
+        return writer
+
+    async def read_state(self, shard: int) -> dict[bytes, bytes]:
+        await self._reached()
+        state = await self._kafka.read(shard)
+        await self._gate.passed()
+        return state
+
+    async def _reached(self) -> None:
+        await self._gate.passed()
+        await asyncio.sleep(0.002)
+        if self._kafka.is_away:
+            raise BusUnreachable("The brokers are away.")
