@@ -19,6 +19,7 @@ from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
 from streamer.config import Settings
 from streamer.errors import BusError, OutcomeUnknown, ShardTaken, SourceError
+from streamer.failpoints import failpoint
 from streamer.generation import Generation, Surroundings
 from streamer.ledger.codec import HEAD, decode_head
 from streamer.metrics import Metrics
@@ -232,6 +233,7 @@ class Daemon:
         renewed = self._renewed
         writer = await self._bus.acquire(shard)
         try:
+            failpoint("shard.acquired")
             members = [member for member in self.roster.members if self._shard_of(member) == shard]
             partitions = [self._partition_of(member) for member in members]
             generation = await Generation.begin(self._around, shard, writer, members, partitions)

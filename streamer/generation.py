@@ -13,6 +13,7 @@ from streamer.bus.events import EventEncoder
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
 from streamer.config import Settings
+from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import Group, align_down
@@ -71,6 +72,7 @@ class Generation:
         """
         settings = around.settings
         records = await writer.restore()
+        failpoint("ledger.read")
         ledger = Ledger.restore(records, shard=shard, shards=settings.bus.shards, owner=around.owner)
         has_cloudevents = settings.bus.headers == "cloudevents"
         pipeline = Pipeline(
@@ -102,7 +104,9 @@ class Generation:
             )
         )
         self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
+        failpoint("ledger.adopted")
         await self._pipeline.take_over()
+        failpoint("ledger.signed")
 
     async def serve(self, ended: Sequence[asyncio.Event]) -> None:
         """Ask and commit until one of the events is set; then commit what has arrived and return."""

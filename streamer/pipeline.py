@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from streamer.bus.events import EventEncoder
 from streamer.clock import Clock
+from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Applied, Ledger, Outcome
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Query, Records, Series
@@ -130,11 +131,14 @@ class Pipeline:
             observed_at = instant_text(answered.answer.received_wall_ns)
             records += [self._encoders[run.series].encode(run, observed_at) for run in kept.runs]
             applied.append(kept)
+            failpoint("answer.applied")
             await asyncio.sleep(0)
         changes = self._ledger.changes()
         if changes:
             began_ns = self._clock.monotonic_ns()
+            failpoint("commit.begun")
             await self._writer.commit(records, changes)
+            failpoint("commit.done")
             self._metrics.commit_seconds.observe((self._clock.monotonic_ns() - began_ns) / NS_PER_S)
         for answered, kept in zip(chosen, applied, strict=True):
             self._count(answered, kept)

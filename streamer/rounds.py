@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
 from streamer.errors import CredentialRefused, QueryRefused, SourceError
+from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Ledger, Outcome
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Group, Lane, Query
@@ -167,7 +168,10 @@ class Rounds:
 
     async def _fetch_and_commit(self, query: Query) -> tuple[Answer, Outcome]:
         answer = await self._source.query(query)
-        return answer, await self._pipeline.put(query, answer)
+        failpoint("answer.fetched")
+        outcome = await self._pipeline.put(query, answer)
+        failpoint("answer.committed")
+        return answer, outcome
 
     def _is_open(self, query: Query) -> bool:
         return any(

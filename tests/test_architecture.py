@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings_kafka",),
     ("settings_sections",),
     ("settings_reading", "settings_types", "logs", "complaints"),
-    ("metrics", "redaction", "clock"),
+    ("metrics", "redaction", "clock", "failpoints"),
     ("errors",),
     ("model",),
 )
@@ -43,8 +43,8 @@ LAYER_OF = {unit: depth for depth, units in enumerate(LAYERS) for unit in units}
 
 # What of ours a room may know besides itself. The pure rooms know no clock.
 ROOM_MAY_IMPORT: dict[str, set[str]] = {
-    "source": {"config", "logs", "metrics", "clock", "errors", "model"},
-    "bus": {"config", "logs", "metrics", "clock", "errors", "model"},
+    "source": {"config", "logs", "metrics", "clock", "failpoints", "errors", "model"},
+    "bus": {"config", "logs", "metrics", "clock", "failpoints", "errors", "model"},
     "planner": {"errors", "model"},
     "ledger": {"errors", "model"},
     "simulator": {"config", "settings_types", "settings_reading", "clock", "errors", "model"},

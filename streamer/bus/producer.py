@@ -17,6 +17,7 @@ import structlog
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
 from streamer.errors import OutcomeUnknown
+from streamer.failpoints import failpoint
 from streamer.model import NS_PER_MS, Records
 
 COMMIT_DEADLINE_S = 5.0
@@ -106,6 +107,7 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 await producer.start()
+                failpoint("producer.fenced")
         except BaseException as exc:
             await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):
@@ -133,8 +135,11 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(COMMIT_DEADLINE_S):
                 await producer.begin_transaction()
+                failpoint("transaction.begun")
                 await self._send(producer, records, state)
+                failpoint("transaction.sent")
                 await producer.commit_transaction()
+                failpoint("transaction.ended")
         except BaseException as exc:
             await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from streamer.clock import Clock, ServiceTime
 from streamer.errors import CredentialRefused, QueryFailed, QueryRefused, SourceError, SourceUnreachable
+from streamer.failpoints import failpoint
 from streamer.model import Answer, Lane, Query, Signal
 from streamer.source.refusals import refusal
 from streamer.source.throttle import Throttle, jittered_backoff_s
@@ -95,6 +96,7 @@ class ApiClient:
 
     async def _attempt(self, request: Request, lane: Lane) -> Reply:
         async with self._throttle.permit(lane):
+            failpoint("request.permitted")
             try:
                 reply = await self._authorised(request, lane)
             except SourceUnreachable as exc:
@@ -134,6 +136,7 @@ class ApiClient:
         sent = Request(request.method, request.path, request.body, request.content_type, SecretStr(bearer))
         try:
             reply = await self._transport.send(sent)
+            failpoint("request.answered")
         except SourceError as exc:
             self._on_request(type(exc).__name__, lane)
             raise

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from streamer.clock import Clock
 from streamer.errors import ConfigurationError, CredentialRefused, SourceError
+from streamer.failpoints import failpoint
 from streamer.model import NS_PER_S
 from streamer.source.credentials import Dialect, Token, decode_token, token_request
 from streamer.source.refusals import detail_of, not_now
@@ -144,6 +145,7 @@ class TokenSource:
         asked_at_ns = self._clock.monotonic_ns()
         token = decode_token((await self._accepted_reply(secret)).body)
         self._on_token(token.bearer.get_secret_value())
+        failpoint("token.minted")
         self._held = _held(token, asked_at_ns)
         return self._held
 
