@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from streamer.config import Settings, load_settings
+from streamer.config import Settings, TopicSettings, load_settings
 
 DATABASE = 9
 """The simulator's synthetic signals."""
@@ -37,12 +37,11 @@ def settings(url: str, *, prefix: str, **stream: Any) -> Settings:
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers(),
             "STREAMER_BUS__KIND": "kafka",
             "STREAMER_STATUS__PORT": "0",
-            "STREAMER_KAFKA__TOPICS__SAMPLES": f"{prefix}.samples",
-            "STREAMER_KAFKA__TOPICS__STATE": f"{prefix}.state",
         },
     )
     streams = [{"name": "bench", "database_id": DATABASE, "all": True, **stream}]
-    return Settings.model_validate({**dict(base), "streams": streams})
+    kafka = base.kafka.model_copy(update={"topics": TopicSettings.under(prefix)})
+    return Settings.model_validate({**dict(base), "streams": streams, "kafka": kafka})
 
 
 def new_prefix() -> str:

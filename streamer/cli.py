@@ -97,8 +97,6 @@ def tail(
     """Print committed records; without other options the last ten."""
     from streamer import commands
 
-    if topic is not Topic.SAMPLES:
-        raise ConfigurationError([("--topic", f"{topic.value} is not available yet: nothing is written to it")])
     settings = _settings(config, quiet=True)
     _finish(
         commands.tail(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from streamer.bus.sqlite import SqliteBus
-from streamer.config import Settings, load_settings
+from streamer.config import Settings, TopicSettings, load_settings
 from streamer.daemon import Daemon
 from streamer.demo_audit import audited
 from streamer.demo_view import progress_line, progress_table, verdict_table
@@ -99,15 +99,11 @@ def demo_settings(kind: str, url: str, start_ns: int, environ: Mapping[str, str]
             raise ConfigurationError(
                 [("KAFKA_BOOTSTRAP_SERVERS", "is missing; name a broker, or run `make demo-kafka`, which brings one")]
             )
-        prefix = f"demo-{secrets.token_hex(3)}"
-        variables |= {
-            "KAFKA_BOOTSTRAP_SERVERS": servers,
-            "STREAMER_KAFKA__TOPICS__SAMPLES": f"{prefix}.samples",
-            "STREAMER_KAFKA__TOPICS__STATE": f"{prefix}.state",
-        }
+        variables["KAFKA_BOOTSTRAP_SERVERS"] = servers
     base = load_settings(None, variables)
+    kafka = base.kafka.model_copy(update={"topics": TopicSettings.under(f"demo-{secrets.token_hex(3)}")})
     streams = [{**stream, "start": instant_text(start_ns)} for stream in STREAMS]
-    return Settings.model_validate({**dict(base), "streams": streams})
+    return Settings.model_validate({**dict(base), "streams": streams, "kafka": kafka})
 
 
 async def _make_room() -> None:

@@ -6,10 +6,10 @@ integer nanoseconds (since the epoch, UTC, for instants), intervals are half-ope
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -271,3 +271,21 @@ class Records(NamedTuple):
     values: Sequence[bytes]
     timestamps_ns: Sequence[int]
     headers: Sequence[Sequence[tuple[str, bytes]]] = ()
+
+
+NoticeTopic = Literal["completeness", "gaps", "signals"]
+"""Logical names of the topics that speak of samples."""
+
+
+class Notice(NamedTuple):
+    """A record of one of the topics beside the samples; a value of None takes away what the key stood for."""
+
+    topic: NoticeTopic
+    key: bytes
+    value: bytes | None
+    timestamp_ns: int
+
+
+Closing = Callable[[Mapping[int, int]], Sequence[Notice]]
+"""What a commit says at its end, made from where the samples end: the offset behind the last one of each of the
+shard's partitions. A pure function; it may be called in another thread."""

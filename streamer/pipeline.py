@@ -16,7 +16,7 @@ from streamer.clock import Clock
 from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Applied, Ledger, Outcome
 from streamer.metrics import Metrics
-from streamer.model import NS_PER_S, Answer, Query, Records, Series
+from streamer.model import NS_PER_S, Answer, Closing, Query, Records, Series
 
 COMMIT_ROWS = 100_000
 """Rows of one commit at most, unless a single answer has more: half a second of work, far from the deadline."""
@@ -37,8 +37,13 @@ class Writer(Protocol):
         """The state records as last committed."""
         ...
 
-    async def commit(self, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
-        """Write events and state in one transaction. Raises OutcomeUnknown on any doubt; dead from then on."""
+    async def commit(
+        self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
+    ) -> None:
+        """Write events, state and what ``closing`` makes of where the events end, in one transaction.
+
+        Raises OutcomeUnknown on any doubt; dead from then on.
+        """
         ...
 
     async def close(self) -> None:

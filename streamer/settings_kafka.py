@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -11,6 +11,7 @@ from streamer.settings_sections import Section
 from streamer.settings_types import Endpoints, Text, TopicName, read_secret_file
 
 GROUP_ID = "powerp-streamer"
+SHARDS_TOPIC = "powerp.shards"
 
 
 class TopicSettings(Section):
@@ -18,23 +19,29 @@ class TopicSettings(Section):
 
     samples: TopicName = "powerp.samples"
     state: TopicName = "powerp.state"
-    shards: TopicName = "powerp.shards"
+    shards: TopicName = SHARDS_TOPIC
     completeness: TopicName = "powerp.completeness"
     signals: TopicName = "powerp.signals"
     gaps: TopicName = "powerp.gaps"
 
-    @field_validator("state")
     @classmethod
-    def _is_not_samples(cls, name: str, info: ValidationInfo) -> str:
-        if name == info.data.get("samples"):
-            raise ValueError("must be another topic than samples")
+    def under(cls, prefix: str) -> Self:
+        """Every topic that is written to, with another prefix than ``powerp``."""
+        return cls.model_validate({topic: f"{prefix}.{topic}" for topic in cls.model_fields if topic != "shards"})
+
+    @field_validator("state", "completeness", "signals", "gaps")
+    @classmethod
+    def _is_another(cls, name: str, info: ValidationInfo) -> str:
+        for other, taken in info.data.items():
+            if name == taken:
+                raise ValueError(f"must be another topic than {other}")
         return name
 
-    @field_validator("shards", "completeness", "signals", "gaps")
+    @field_validator("shards")
     @classmethod
-    def _is_not_written_yet(cls, name: str, info: ValidationInfo) -> str:
-        if name != f"powerp.{info.field_name}":
-            raise ValueError("is not available yet: nothing is written to this topic; leave the key out")
+    def _is_not_used_yet(cls, name: str) -> str:
+        if name != SHARDS_TOPIC:
+            raise ValueError("is not available yet: nothing is shared by this topic; leave the key out")
         return name
 
 

@@ -1,4 +1,4 @@
-"""The bus on Kafka: events to the samples topic, the ledger to the compacted state topic, in one transaction."""
+"""The bus on Kafka: events, what is said of them, and the ledger, to topics of their own in one transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class KafkaBus:
         self._settings = settings
         self._topics = settings.topics
         self._shards = shards
-        self._partitions = partitions
+        self._partitions = {"samples": partitions}
         self._clients = KafkaClients(settings)
 
     async def open(self) -> None:
@@ -54,7 +54,7 @@ class KafkaBus:
         with _explained("Connecting to Kafka"):
             async with self._admin() as admin:
                 self._partitions = await prepare_topics(
-                    admin, self._settings, shards=self._shards, partitions=self._partitions
+                    admin, self._settings, shards=self._shards, partitions=self._partitions["samples"]
                 )
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class KafkaBus:
 
     def partition_of(self, key: bytes) -> int:
         """The partition of the samples topic that a key belongs to; final once the bus is open."""
-        return partition_of(key, self._partitions)
+        return partition_of(key, self._partitions["samples"])
 
     async def acquire(self, shard: int) -> KafkaWriter:
         """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""
@@ -72,10 +72,11 @@ class KafkaBus:
 
         writer = KafkaWriter(
             make_producer,
-            samples_topic=self._topics.samples,
-            state_topic=self._topics.state,
+            topics=self._topics,
+            partitions=self._partitions,
             shard=shard,
             read_state=lambda: self.read_state(shard),
+            read_ends=lambda: self._read_ends(shard),
         )
         await writer.start()
         return writer
@@ -147,15 +148,23 @@ class KafkaBus:
             try:
                 await producer.start()
                 await producer.begin_transaction()
-                for topic in (self._topics.samples, self._topics.state):
-                    await (await producer.send(topic, key=b"check", value=b"{}", partition=0))
+                for topic in self._partitions:
+                    name = getattr(self._topics, topic)
+                    await (await producer.send(name, key=b"check", value=b"{}", partition=0))
                 await producer.abort_transaction()
             finally:
                 await producer.abandon()
-        return (
-            f"{self._topics.samples} with {self._partitions} partitions, {self._topics.state} with {self._shards}; "
-            "may read, write and commit"
-        )
+        found = (f"{getattr(self._topics, topic)} ({count})" for topic, count in self._partitions.items())
+        return f"topics (partitions): {', '.join(found)}; may read, write and commit"
+
+    async def _read_ends(self, shard: int) -> dict[int, int]:
+        """The ends of the partitions of the samples topic that a shard writes; behind a fence they are its own."""
+        numbers = range(shard, self._partitions["samples"], self._shards)
+        partitions = [TopicPartition(self._topics.samples, number) for number in numbers]
+        with _explained(f"Reading where {self._topics.samples} ends"):
+            async with asyncio.timeout(STALLED_AFTER_S):
+                ends = await self._high_watermarks(partitions)
+        return {partition.partition: end for partition, end in ends.items()}
 
     async def _high_watermarks(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The ends of partitions, with what is open or was committed this instant.

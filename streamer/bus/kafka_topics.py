@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -20,8 +20,12 @@ STATE_CONFIGURATION = {
     "segment.bytes": str(16 * 1024 * 1024),
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
+    "message.timestamp.type": "LogAppendTime",
 }
 SAMPLES_CONFIGURATION = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
+# Their times are the broker's: the host's clock may be wrong, and a broker refuses times too far from its own.
+NOTICES_CONFIGURATION = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+SIGNALS_CONFIGURATION = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
 
 LED_WITHIN_S = 10.0
 """How long the partitions of a new topic may take to get their leaders."""
@@ -31,47 +35,84 @@ BROKER_DEFAULT = -1
 _log = structlog.get_logger(__name__)
 
 
-async def prepare_topics(admin: AIOKafkaAdminClient, settings: KafkaSettings, *, shards: int, partitions: int) -> int:
-    """Make sure that the topics of samples and state are there and fit; return the partitions of the samples topic.
+class Shape(NamedTuple):
+    """How a topic is created, and what is asked of one that is there.
+
+    Attributes:
+        partitions: how many it is created with.
+        configuration: what it is created with; a topic that is to be compacted must be.
+        is_one_a_shard: it has exactly a partition a shard; else any multiple of them.
+    """
+
+    partitions: int
+    configuration: Mapping[str, str]
+    is_one_a_shard: bool = False
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether only the newest record of each key counts."""
+        return self.configuration["cleanup.policy"] == "compact"
+
+
+def shapes(shards: int, samples_partitions: int) -> dict[str, Shape]:
+    """The shape of each topic, by its logical name."""
+    return {
+        "samples": Shape(samples_partitions, SAMPLES_CONFIGURATION),
+        "state": Shape(shards, STATE_CONFIGURATION, is_one_a_shard=True),
+        "completeness": Shape(shards, NOTICES_CONFIGURATION, is_one_a_shard=True),
+        "gaps": Shape(shards, NOTICES_CONFIGURATION),
+        "signals": Shape(shards, SIGNALS_CONFIGURATION),
+    }
+
+
+async def prepare_topics(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, *, shards: int, partitions: int
+) -> dict[str, int]:
+    """Make sure that the topics are there and fit; return the partitions of each by its logical name.
 
     Args:
         admin: a started client.
         settings: names, replication.
-        shards: partitions of the state topic.
+        shards: how many there are.
         partitions: of the samples topic, should it have to be created.
 
     Raises:
         ConfigurationError: a topic is there and does not fit.
         KafkaError: of any other kind, from aiokafka.
     """
-    topics = settings.topics
-    wanted = {topics.samples: (partitions, SAMPLES_CONFIGURATION), topics.state: (shards, STATE_CONFIGURATION)}
-    found = await count_partitions(admin, wanted)
+    wanted = shapes(shards, partitions)
+    names = {topic: str(getattr(settings.topics, topic)) for topic in wanted}
+    found = await count_partitions(admin, names.values())
     missing = [
-        _new_topic(name, count, settings.replication_factor, configuration)
-        for name, (count, configuration) in wanted.items()
-        if not found.get(name)
+        _new_topic(names[topic], shape, settings.replication_factor)
+        for topic, shape in wanted.items()
+        if not found.get(names[topic])
     ]
     if missing:
         await _create(admin, missing)
         async with asyncio.timeout(LED_WITHIN_S):
-            while not all(found.get(name) for name in wanted):
+            while not all(found.get(name) for name in names.values()):
                 await asyncio.sleep(0.1)
-                found = await _led_partitions(admin, wanted)
+                found = await _led_partitions(admin, names.values())
     problems = []
-    samples, state = found[topics.samples], found[topics.state]
-    if samples % shards:
-        problem = f"{topics.samples} has {samples} partitions; it needs a multiple of bus.shards ({shards})"
-        problems.append(("kafka.topics.samples", problem))
-    if state != shards:
-        problem = f"{topics.state} has {state} partitions; it needs as many as bus.shards ({shards})"
-        problems.append(("kafka.topics.state", problem))
-    elif not await _is_compacted(admin, topics.state):
-        problem = f"{topics.state} is not compacted; set its cleanup.policy to compact"
-        problems.append(("kafka.topics.state", problem))
+    for topic, shape in wanted.items():
+        problem = await _misfit(admin, names[topic], shape, found[names[topic]], shards)
+        if problem:
+            problems.append((f"kafka.topics.{topic}", f"{names[topic]} {problem}"))
     if problems:
         raise ConfigurationError(problems, "Nothing was written. Correct the topics, or name others.")
-    return samples
+    return {topic: found[name] for topic, name in names.items()}
+
+
+async def _misfit(admin: AIOKafkaAdminClient, name: str, shape: Shape, partitions: int, shards: int) -> str:
+    """What is wrong with a topic that is there; empty when it fits."""
+    if shape.is_one_a_shard and partitions != shards:
+        return f"has {partitions} partitions; it needs as many as bus.shards ({shards})"
+    if partitions % shards:
+        return f"has {partitions} partitions; it needs a multiple of bus.shards ({shards})"
+    if shape.is_compacted and not await _is_compacted(admin, name):
+        return "is not compacted; set its cleanup.policy to compact"
+    return ""
 
 
 async def count_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
@@ -99,10 +140,11 @@ async def _led_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) ->
     return result
 
 
-def _new_topic(name: str, partitions: int, replication: int | None, configuration: Mapping[str, str]) -> NewTopic:
+def _new_topic(name: str, shape: Shape, replication: int | None) -> NewTopic:
+    configuration = dict(shape.configuration)
     if replication is None:  # aiokafka wants to see an assignment, be it empty, beside the broker's default
-        return NewTopic(name, partitions, BROKER_DEFAULT, replica_assignments={}, topic_configs=dict(configuration))
-    return NewTopic(name, partitions, replication, topic_configs=dict(configuration))
+        return NewTopic(name, shape.partitions, BROKER_DEFAULT, replica_assignments={}, topic_configs=configuration)
+    return NewTopic(name, shape.partitions, replication, topic_configs=configuration)
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:

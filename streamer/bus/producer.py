@@ -10,15 +10,18 @@ fences whatever this one may still have under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.shards import partition_of_notice
+from streamer.config import TopicSettings
 from streamer.errors import OutcomeUnknown
 from streamer.failpoints import failpoint
-from streamer.model import NS_PER_MS, Records
+from streamer.model import NS_PER_MS, Closing, Notice, Records
 
 COMMIT_DEADLINE_S = 5.0
 """From the first record to the end of the transaction; a commit takes 4 to 6 ms."""
@@ -32,6 +35,9 @@ MAX_RECORDS = 1_000_000_000
 _NO_HEADERS: list[tuple[str, bytes]] = []
 """aiokafka takes headers in a list only."""
 
+_Row = tuple[int | None, bytes, bytes | None]
+"""Timestamp in milliseconds, key and value of a record."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -40,6 +46,10 @@ class Batch(Protocol):
 
     def append(self, *, timestamp: int | None, key: bytes, value: bytes | None, headers: Sequence[Any] = ...) -> Any:
         """Append a record; None when the batch is full."""
+        ...
+
+    def record_count(self) -> int:
+        """How many records it holds."""
         ...
 
 
@@ -59,7 +69,7 @@ class Producer(Protocol):
         ...
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[Any]:
-        """Hand a batch over; the result resolves when the broker has it."""
+        """Hand a batch over; the result resolves when the broker has it, to something with the first ``offset``."""
         ...
 
     async def commit_transaction(self) -> None:
@@ -76,51 +86,57 @@ class KafkaWriter:
 
     Args:
         make_producer: a producer with the shard's transactional id, not started.
-        samples_topic: where events go.
-        state_topic: where state records go, to the partition of the shard's number.
+        topics: names of the topics. State goes to the partition of the shard's number.
+        partitions: of the topics of notices, by their logical names.
         shard: the shard.
         read_state: reads the live state records behind the fence.
+        read_ends: reads the ends of the shard's partitions of the samples topic behind the fence.
     """
 
     def __init__(
         self,
         make_producer: Callable[[], Producer],
         *,
-        samples_topic: str,
-        state_topic: str,
+        topics: TopicSettings,
+        partitions: Mapping[str, int],
         shard: int,
         read_state: Callable[[], Awaitable[dict[bytes, bytes]]],
+        read_ends: Callable[[], Awaitable[dict[int, int]]],
     ) -> None:
         if not __debug__:
             raise RuntimeError("aiokafka guards its states with assert: do not run Python with -O")
         self._make_producer = make_producer
-        self._samples_topic = samples_topic
-        self._state_topic = state_topic
+        self._topics = topics
+        self._partitions = partitions
         self._shard = shard
         self._read_state = read_state
+        self._read_ends = read_ends
+        self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
         self._records = 0
 
     async def start(self) -> None:
         """Fence every earlier writer of the shard. Raises BusUnreachable or BusRefused."""
-        producer = self._make_producer()
+        await self._begin()
         try:
-            async with asyncio.timeout(START_DEADLINE_S):
-                await producer.start()
-                failpoint("producer.fenced")
-        except BaseException as exc:
-            await producer.abandon()
-            if isinstance(exc, KAFKA_FAILURES):
-                raise translated(exc, f"Becoming the writer of shard {self._shard}") from exc
+            self._ends = await self._read_ends()
+        except BaseException:
+            await self.close()
             raise
-        self._producer, self._records = producer, 0
 
     async def restore(self) -> dict[bytes, bytes]:
         """The live state records, read after the fence, so that nothing can follow them."""
         return await self._read_state()
 
-    async def commit(self, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
-        """Write events and state records in one transaction.
+    async def commit(
+        self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
+    ) -> None:
+        """Write events, state records and what is to be said of them in one transaction.
+
+        Args:
+            records: the events.
+            state: the state records; None takes one away.
+            closing: makes the notices from where the events end, once the broker has all of them.
 
         Raises:
             OutcomeUnknown: the transaction may or may not have happened; only the stored ledger can tell. The
@@ -138,6 +154,9 @@ class KafkaWriter:
                 failpoint("transaction.begun")
                 await self._send(producer, records, state)
                 failpoint("transaction.sent")
+                if closing is not None:
+                    count += await self._send_notices(producer, closing(self._ends))
+                    failpoint("transaction.closed")
                 await producer.commit_transaction()
                 failpoint("transaction.ended")
         except BaseException as exc:
@@ -155,32 +174,73 @@ class KafkaWriter:
         if producer is not None:
             await producer.abandon()
 
+    async def _begin(self) -> None:
+        producer = self._make_producer()
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                await producer.start()
+                failpoint("producer.fenced")
+        except BaseException as exc:
+            await producer.abandon()
+            if isinstance(exc, KAFKA_FAILURES):
+                raise translated(exc, f"Becoming the writer of shard {self._shard}") from exc
+            raise
+        self._producer, self._records = producer, 0
+
     async def _replace(self) -> None:
         _log.info("bus.producer_replaced", shard=self._shard, records=self._records)
         await self.close()
-        await self.start()
+        await self._begin()
 
     async def _send(self, producer: Producer, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
-        """Send all batches, partitions side by side, and await every one of them."""
+        """Send events and state, and learn where the events end."""
+        samples = self._topics.samples
         full: dict[tuple[str, int], list[Batch]] = {}
         for partition, group in _by_partition(records).items():
-            full[self._samples_topic, partition] = _filled(producer, group)
+            full[samples, partition] = _filled(producer, group)
         if state:
-            full[self._state_topic, self._shard] = _filled_with_state(producer, state)
-        # A lost batch fails nothing but its own future: each is awaited, and the first failure ends the commit.
-        results = await asyncio.gather(
-            *(_send_in_order(producer, *where, batches) for where, batches in full.items()), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+            full[self._topics.state, self._shard] = _filled_one_by_one(
+                producer, ((None, key, value) for key, value in state.items())
+            )
+        ends = await _delivered(producer, full)
+        self._ends.update((partition, end) for (topic, partition), end in ends.items() if topic == samples)
+
+    async def _send_notices(self, producer: Producer, notices: Sequence[Notice]) -> int:
+        """Send notices; return how many."""
+        rows: dict[tuple[str, int], list[_Row]] = {}
+        for notice in notices:
+            partition = partition_of_notice(notice, self._shard, self._partitions[notice.topic])
+            row = notice.timestamp_ns // NS_PER_MS, notice.key, notice.value
+            rows.setdefault((getattr(self._topics, notice.topic), partition), []).append(row)
+        await _delivered(producer, {where: _filled_one_by_one(producer, some) for where, some in rows.items()})
+        return len(notices)
 
 
-async def _send_in_order(producer: Producer, topic: str, partition: int, batches: list[Batch]) -> None:
+async def _delivered(producer: Producer, full: Mapping[tuple[str, int], list[Batch]]) -> dict[tuple[str, int], int]:
+    """Send all batches, partitions side by side, await every one of them, and return where each partition ends."""
+    # A lost batch fails nothing but its own future: each is awaited, and the first failure ends the commit.
+    results = await asyncio.gather(
+        *(_send_in_order(producer, *where, batches) for where, batches in full.items()), return_exceptions=True
+    )
+    ends: dict[tuple[str, int], int] = {}
+    for where, result in zip(full, results, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        ends[where] = result
+    return ends
+
+
+async def _send_in_order(producer: Producer, topic: str, partition: int, batches: list[Batch]) -> int:
+    """Send batches to one partition; return the offset behind the last record."""
     sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
+    offset = -1
     for result in await asyncio.gather(*sent, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+        offset = result.offset
+    if offset < 0:  # a duplicate that the broker no longer knows the place of
+        raise KafkaError(f"the place of a batch in {topic}/{partition} is unknown")
+    return offset + batches[-1].record_count()
 
 
 def _by_partition(records: Sequence[Records]) -> dict[int, list[Records]]:
@@ -205,10 +265,10 @@ def _filled(producer: Producer, records: Sequence[Records]) -> list[Batch]:
     return batches
 
 
-def _filled_with_state(producer: Producer, state: Mapping[bytes, bytes | None]) -> list[Batch]:
+def _filled_one_by_one(producer: Producer, rows: Iterable[_Row]) -> list[Batch]:
     batches = [producer.create_batch()]
-    for key, value in state.items():
-        if batches[-1].append(timestamp=None, key=key, value=value) is None:
+    for timestamp, key, value in rows:
+        if batches[-1].append(timestamp=timestamp, key=key, value=value) is None:
             batches.append(producer.create_batch())
-            batches[-1].append(timestamp=None, key=key, value=value)
+            batches[-1].append(timestamp=timestamp, key=key, value=value)
     return batches

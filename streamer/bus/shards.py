@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiokafka.partitioner import murmur2
 
+from streamer.model import Notice
+
 
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key as Java's default partitioner has it: murmur2 without its sign, modulo.
@@ -12,3 +14,17 @@ def partition_of(key: bytes, partitions: int) -> int:
     hash modulo the shards, so a shard writes its own partitions only.
     """
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def partition_of_notice(notice: Notice, shard: int, partitions: int) -> int:
+    """The partition of a notice, always one that its shard alone writes.
+
+    A transaction that is left open holds up ``read_committed`` readers of all its partitions, so shards share none.
+    Completeness has a partition a shard; what is keyed by a signal goes where every other client would put it.
+
+    Args:
+        notice: the notice.
+        shard: whose notice it is.
+        partitions: of the notice's topic, a multiple of the shards.
+    """
+    return shard if notice.topic == "completeness" else partition_of(notice.key, partitions)

@@ -19,9 +19,9 @@ from typing import TypeVar
 import orjson
 
 from streamer.bus.records import Record
-from streamer.bus.shards import partition_of
+from streamer.bus.shards import partition_of, partition_of_notice
 from streamer.errors import BusUnreachable, LedgerUntrusted, OutcomeUnknown, ShardTaken
-from streamer.model import Records
+from streamer.model import Closing, Notice, Records
 
 SCHEMA_VERSION = 1
 SAMPLES = "samples"
@@ -39,6 +39,7 @@ CREATE TABLE records (
     headers TEXT,
     timestamp_ns INTEGER NOT NULL
 );
+CREATE INDEX notices ON records (topic, offset) WHERE topic <> 'samples';
 CREATE TABLE state (
     shard INTEGER NOT NULL,
     key BLOB NOT NULL,
@@ -47,9 +48,11 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 """
 _MAGIC = b"SQLite format 3\0"
+_END = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) + 1"
 _INSERT = "INSERT INTO records (topic, partition, key, value, headers, timestamp_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 _T = TypeVar("_T")
+_Row = tuple[str, int, str, str | None, str | None, int]
 
 
 class SqliteBus:
@@ -113,21 +116,23 @@ class SqliteBus:
             BusUnreachable: the file is not there or cannot be opened.
             LedgerUntrusted: it is something else.
         """
+        about = "topic = ?" if topic == SAMPLES else "topic = ? AND topic <> 'samples'"  # that of the index
 
         def begin() -> int:
             if last is None:
                 return 0
             with closing(self._reader()) as connection:
                 newest = connection.execute(
-                    "SELECT offset FROM records WHERE topic = ? ORDER BY offset DESC LIMIT ?", (topic, last + 1)
+                    f"SELECT offset FROM records WHERE {about} ORDER BY offset DESC LIMIT ?",  # noqa: S608
+                    (topic, last + 1),
                 ).fetchall()
             return int(newest[-1][0]) if len(newest) > last else 0
 
         def page(after: int) -> list[Record]:
             with closing(self._reader()) as connection:
                 rows = connection.execute(
-                    "SELECT topic, partition, offset, key, headers, value, timestamp_ns FROM records "
-                    "WHERE topic = ? AND offset > ? ORDER BY offset LIMIT ?",
+                    "SELECT topic, partition, offset, key, headers, value, timestamp_ns FROM records "  # noqa: S608
+                    f"WHERE {about} AND offset > ? ORDER BY offset LIMIT ?",
                     (topic, after, PAGE),
                 )
                 return [_record(row) for row in rows]
@@ -159,9 +164,13 @@ class SqliteBus:
         )
 
     async def commit(
-        self, writer: SqliteWriter, records: Sequence[Records], state: Mapping[bytes, bytes | None]
+        self,
+        writer: SqliteWriter,
+        records: Sequence[Records],
+        state: Mapping[bytes, bytes | None],
+        closing: Closing | None,
     ) -> None:
-        """Write events and state in one transaction. Called by the shard's writer."""
+        """Write events, state and notices in one transaction. Called by the shard's writer."""
 
         def write() -> None:
             if self._writers.get(writer.shard) is not writer:
@@ -178,8 +187,17 @@ class SqliteBus:
                     "INSERT OR REPLACE INTO state (shard, key, value) VALUES (?, ?, ?)",
                     ((writer.shard, key, value) for key, value in state.items() if value is not None),
                 )
+                if closing is not None:
+                    end = connection.execute(_END).fetchone()[0]
+                    connection.executemany(_INSERT, self._rows_of(closing({writer.shard: end}), writer.shard))
 
         await self._in_thread(write)
+
+    def _rows_of(self, notices: Sequence[Notice], shard: int) -> Iterator[_Row]:
+        for notice in notices:
+            partition = partition_of_notice(notice, shard, self._partitions)
+            value = None if notice.value is None else notice.value.decode()
+            yield notice.topic, partition, notice.key.decode(), value, None, notice.timestamp_ns
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         with self._explained():
@@ -286,8 +304,12 @@ class SqliteWriter:
         """The live state records."""
         return await self._bus.restore(self.shard)
 
-    async def commit(self, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
-        """Write events and state records in one transaction.
+    async def commit(
+        self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
+    ) -> None:
+        """Write events, state records and what is to be said of them in one transaction.
+
+        Offsets count the records of all topics, so the samples of a shard end where all records do.
 
         Raises:
             OutcomeUnknown: it failed; the writer is dead from then on.
@@ -296,7 +318,7 @@ class SqliteWriter:
             raise OutcomeUnknown(f"The writer of shard {self.shard} is dead.")
         self._is_dead = True  # until the commit is known to have happened
         try:
-            await self._bus.commit(self, records, state)
+            await self._bus.commit(self, records, state, closing)
         except BusUnreachable as exc:
             raise OutcomeUnknown(f"The commit of shard {self.shard} failed: {exc.what}", exc.remedy) from exc
         self._is_dead = False
@@ -306,7 +328,7 @@ class SqliteWriter:
         self._is_dead = True
 
 
-def _rows(records: Sequence[Records]) -> Iterator[tuple[str, int, str, str, str | None, int]]:
+def _rows(records: Sequence[Records]) -> Iterator[_Row]:
     for partition, key, values, timestamps_ns, headers in records:
         name = key.decode()
         for at, (value, timestamp_ns) in enumerate(zip(values, timestamps_ns, strict=True)):

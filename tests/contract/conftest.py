@@ -37,9 +37,7 @@ def make_bus(request: pytest.FixtureRequest, tmp_path: Path) -> MakeBus:
         return lambda: SqliteBus(tmp_path / "bus.db", partitions=SHARDS)
     servers = request.getfixturevalue("kafka_bootstrap")
     prefix = uuid.uuid4().hex[:8]
-    settings = KafkaSettings(
-        bootstrap_servers=(servers,), topics=TopicSettings(samples=f"{prefix}.samples", state=f"{prefix}.state")
-    )
+    settings = KafkaSettings(bootstrap_servers=(servers,), topics=TopicSettings.under(prefix))
     return lambda: KafkaBus(settings, shards=SHARDS, partitions=2 * SHARDS)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from ast import literal_eval
+from collections.abc import Mapping
 from contextlib import aclosing
 
 import pytest
 
 from streamer.bus.records import Record
 from streamer.errors import OutcomeUnknown
-from streamer.model import NS_PER_MS, Records
+from streamer.model import NS_PER_MS, Notice, Records
 from tests.contract.conftest import SHARDS, Acquire, MakeBus, ReadableBus
 
 FIRST_NS = 1_768_557_600_000 * NS_PER_MS
@@ -30,9 +32,19 @@ def key_of_shard(bus: ReadableBus, shard: int) -> str:
     return next(key for at in range(100) if bus.partition_of((key := f"1:{at}").encode()) % SHARDS == shard)
 
 
-async def read(bus: ReadableBus, last: int | None = None) -> list[Record]:
-    async with aclosing(bus.read("samples", last=last, follow=False)) as records:
+async def read(bus: ReadableBus, last: int | None = None, topic: str = "samples") -> list[Record]:
+    async with aclosing(bus.read(topic, last=last, follow=False)) as records:
         return [record async for record in records]
+
+
+def said(ends: Mapping[int, int]) -> list[Notice]:
+    """A notice of each kind; one says where the samples end."""
+    return [
+        Notice("completeness", b"all:1", repr(dict(ends)).encode(), FIRST_NS),
+        Notice("gaps", b"1:1", b"gap", FIRST_NS),
+        Notice("signals", b"1:1", b"signal", FIRST_NS),
+        Notice("signals", b"1:1", None, FIRST_NS),
+    ]
 
 
 async def test_a_new_shard_has_no_state(bus: ReadableBus, acquire: Acquire) -> None:
@@ -58,6 +70,53 @@ async def test_the_state_is_what_the_last_commits_left(bus: ReadableBus, acquire
     await writer.commit([], {b"a": b"2", b"c": b"1"})
     await writer.commit([], {b"b": None, b"never there": None})
     assert await writer.restore() == {b"a": b"2", b"c": b"1"}
+
+
+async def test_notices_are_visible_with_their_commit_each_in_its_topic(bus: ReadableBus, acquire: Acquire) -> None:
+    writer = await acquire(bus, 1)
+    await writer.commit([events(bus, key_of_shard(bus, 1), 3)], {b"head": b"1"}, said)
+    completeness, gaps, signals = [await read(bus, topic=topic) for topic in ("completeness", "gaps", "signals")]
+    assert [(record.topic, record.key, record.partition) for record in completeness] == [("completeness", "all:1", 1)]
+    assert [(record.topic, record.key, record.value) for record in gaps] == [("gaps", "1:1", b"gap")]
+    assert [(record.topic, record.key, record.value) for record in signals] == [
+        ("signals", "1:1", b"signal"),
+        ("signals", "1:1", b"null"),
+    ]
+    assert [record.value for record in await read(bus, last=2, topic="signals")][-1:] == [b"null"]
+    assert len(await read(bus)) == 3
+
+
+async def test_a_notice_knows_where_the_samples_of_its_commit_end(bus: ReadableBus, acquire: Acquire) -> None:
+    writer = await acquire(bus, 1)
+    key = key_of_shard(bus, 1)
+    for first in (0, 30_000):
+        await writer.commit([events(bus, key, 30_000, first)], {b"head": b"1"}, said)
+        newest = (await read(bus, last=2))[-1]
+        ends = literal_eval((await read(bus, topic="completeness"))[-1].value.decode())
+        assert ends[newest.partition] == newest.offset + 1
+
+
+async def test_where_the_samples_of_a_former_owner_end_is_known(make_bus: MakeBus, acquire: Acquire) -> None:
+    first = make_bus()
+    await first.open()
+    key = key_of_shard(first, 1)
+    await (await acquire(first, 1)).commit([events(first, key, 3)], {b"head": b"1"})
+    newest = (await read(first))[-1]
+    await first.close()
+    second = make_bus()
+    await second.open()
+    await (await acquire(second, 1)).commit([], {b"head": b"2"}, said)
+    ends = literal_eval((await read(second, topic="completeness"))[-1].value.decode())
+    assert newest.offset < ends[newest.partition] <= newest.offset + 2
+    await second.close()
+
+
+async def test_notices_of_a_commit_that_did_not_happen_are_not_there(bus: ReadableBus, acquire: Acquire) -> None:
+    old = await acquire(bus, 1)
+    await acquire(bus, 1)
+    with pytest.raises(OutcomeUnknown):
+        await old.commit([events(bus, "1:1", 1)], {b"head": b"zombie"}, said)
+    assert [await read(bus, topic=topic) for topic in ("completeness", "gaps", "signals")] == [[], [], []]
 
 
 async def test_shards_have_states_of_their_own(bus: ReadableBus, acquire: Acquire) -> None:

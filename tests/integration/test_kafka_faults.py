@@ -28,7 +28,7 @@ def settings(kafka_bootstrap: str) -> KafkaSettings:
     return KafkaSettings(
         bootstrap_servers=(kafka_bootstrap,),
         compression="none",
-        topics=TopicSettings(samples=f"{prefix}.samples", state=f"{prefix}.state"),
+        topics=TopicSettings.under(prefix),
     )
 
 

@@ -12,19 +12,32 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.shards import partition_of
+from streamer.config import TopicSettings
 from streamer.errors import BusUnreachable
 from tests.simulation.swarm import Swarm
 
 SAMPLES, STATE = "samples", "state"
+TOPICS = TopicSettings(samples=SAMPLES, state=STATE, completeness="completeness", gaps="gaps", signals="signals")
+SHARDS = 2
 BATCH_RECORDS = 40
 TRANSACTION_TIMEOUT_S = 10.0
 PARTITIONS = 4
+
+
+class Logged(NamedTuple):
+    """A record and its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
 
 
 @dataclass
@@ -32,7 +45,7 @@ class Transaction:
     """What is open under one transactional id."""
 
     began_s: float
-    batches: list[tuple[str, int, list[tuple[bytes, bytes | None]]]] = field(default_factory=list)
+    records: list[Logged] = field(default_factory=list)
 
 
 @dataclass
@@ -43,8 +56,14 @@ class Coordinator:
     open: Transaction | None = None
 
 
-Committed = Callable[[Mapping[bytes, bytes | None], list[bytes], int], None]
-"""Called with state changes, events and shard of each commit at the moment it counts."""
+Committed = Callable[[Mapping[bytes, bytes | None], list[Logged], int], None]
+"""Called with state changes, all other records and the shard of each commit at the moment it counts."""
+
+
+class Metadata(NamedTuple):
+    """What is told of a batch that was delivered."""
+
+    offset: int
 
 
 class Gate:
@@ -75,6 +94,7 @@ class Kafka:
         self.random = random
         self.is_away = False
         self.state: dict[int, dict[bytes, bytes]] = {}
+        self.ends: dict[tuple[str, int], int] = {}
         self._coordinators: dict[str, Coordinator] = {}
         self._on_commit = on_commit
 
@@ -82,7 +102,7 @@ class Kafka:
         """Of an id, its transaction aborted when it took too long."""
         coordinator = self._coordinators.setdefault(transactional_id, Coordinator())
         if coordinator.open is not None and self.now_s() - coordinator.open.began_s > TRANSACTION_TIMEOUT_S:
-            coordinator.open = None
+            self.abort(coordinator)
             coordinator.epoch += 1
         return coordinator
 
@@ -103,22 +123,33 @@ class Kafka:
         transaction, coordinator.open = coordinator.open, None
         if transaction is None:
             return
-        events: list[bytes] = []
-        changes: dict[bytes, bytes | None] = {}
+        self._mark(transaction)
         shard = int(transactional_id)
-        for topic, _partition, records in transaction.batches:
-            for key, value in records:
-                if topic == STATE:
-                    changes[key] = value
-                elif value is not None:
-                    events.append(value)
+        changes = {record.key: record.value for record in transaction.records if record.topic == STATE}
         live = self.state.setdefault(shard, {})
         for key, value in changes.items():
             if value is None:
                 live.pop(key, None)
             else:
                 live[key] = value
-        self._on_commit(changes, events, shard)
+        self._on_commit(changes, [record for record in transaction.records if record.topic != STATE], shard)
+
+    def abort(self, coordinator: Coordinator) -> None:
+        """End what is open without making it visible; it keeps its offsets."""
+        transaction, coordinator.open = coordinator.open, None
+        if transaction is not None:
+            self._mark(transaction)
+
+    def append(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[Logged]:
+        """Give records their offsets, whatever becomes of their transaction."""
+        first = self.ends.get((topic, partition), 0)
+        self.ends[topic, partition] = first + len(records)
+        return [Logged(topic, partition, first + at, key, value) for at, (key, value) in enumerate(records)]
+
+    def _mark(self, transaction: Transaction) -> None:
+        """The end of a transaction takes an offset of each of its partitions."""
+        for where in {(record.topic, record.partition) for record in transaction.records}:
+            self.ends[where] += 1
 
     async def read(self, shard: int) -> dict[bytes, bytes]:
         """All that was committed before the call: waits for what is open, as long as the broker lets it be open."""
@@ -140,6 +171,9 @@ class Batch:
         self.records.append((key, value))
         return True
 
+    def record_count(self) -> int:
+        return len(self.records)
+
 
 class Producer:
     """A transactional producer of one process."""
@@ -158,7 +192,7 @@ class Producer:
             raise KafkaError
         coordinator = self._kafka.coordinator(self._id)
         coordinator.epoch += 1
-        coordinator.open = None
+        self._kafka.abort(coordinator)
         self._epoch = coordinator.epoch
 
     async def begin_transaction(self) -> None:
@@ -171,7 +205,7 @@ class Producer:
         await self._gate.passed()
         return asyncio.ensure_future(self._deliver(batch, topic, partition))
 
-    async def _deliver(self, batch: Batch, topic: str, partition: int) -> None:
+    async def _deliver(self, batch: Batch, topic: str, partition: int) -> Metadata:
         await self._kafka.travel()
         await self._gate.passed()
         if self._kafka.swarm.strikes("batch_lost"):
@@ -179,7 +213,9 @@ class Producer:
         coordinator = self._coordinator()
         if coordinator.open is None:
             coordinator.open = Transaction(self._kafka.now_s())
-        coordinator.open.batches.append((topic, partition, batch.records))
+        records = self._kafka.append(topic, partition, batch.records)
+        coordinator.open.records += records
+        return Metadata(records[0].offset)
 
     async def commit_transaction(self) -> None:
         kafka = self._kafka
@@ -228,10 +264,11 @@ class Bus:
     async def acquire(self, shard: int) -> KafkaWriter:
         writer = KafkaWriter(
             lambda: Producer(self._kafka, self._gate, str(shard)),
-            samples_topic=SAMPLES,
-            state_topic=STATE,
+            topics=TOPICS,
+            partitions=dict.fromkeys(("completeness", "gaps", "signals"), SHARDS),
             shard=shard,
             read_state=lambda: self.read_state(shard),
+            read_ends=lambda: self._read_ends(shard),
         )
         await writer.start()
         return writer
@@ -241,6 +278,10 @@ class Bus:
         state = await self._kafka.read(shard)
         await self._gate.passed()
         return state
+
+    async def _read_ends(self, shard: int) -> dict[int, int]:
+        await self._reached()
+        return {at: self._kafka.ends.get((SAMPLES, at), 0) for at in range(shard, PARTITIONS, SHARDS)}
 
     async def _reached(self) -> None:
         await self._gate.passed()

@@ -9,6 +9,7 @@ import msgspec
 from streamer.ledger.codec import PLACE_PREFIX, PlaceRecord, decode_place
 from streamer.model import NS_PER_S, Series, Value
 from streamer.source.instants import parse_instant
+from tests.simulation.kafka import SAMPLES, Logged
 from tests.simulation.plant import LAST_AGE_NS, PERIOD_NS, RAW, Plant
 from tests.simulation.service import Service, Violation
 
@@ -41,11 +42,12 @@ class Oracle:
         self._places: dict[tuple[int, str], PlaceRecord] = {}
         self._started_ns: dict[int, int] = {}
 
-    def committed(self, changes: Mapping[bytes, bytes | None], events: list[bytes], shard: int) -> None:
+    def committed(self, changes: Mapping[bytes, bytes | None], records: list[Logged], shard: int) -> None:
         """A transaction counts from now on. Raises Violation."""
         self.commits += 1
-        for event in map(_decode, events):
-            self._published(event)
+        for record in records:
+            if record.topic == SAMPLES and record.value is not None:
+                self._published(_decode(record.value))
         for key, value in changes.items():
             if key.startswith(PLACE_PREFIX) and value is not None:
                 self._placed(shard, decode_place(key, value), key.decode())

@@ -23,14 +23,13 @@ from streamer.model import NS_PER_S
 from streamer.source.client import ApiClient
 from streamer.source.throttle import Throttle
 from streamer.source.token import TokenSource
-from tests.simulation.kafka import Bus, Gate, Kafka
+from tests.simulation.kafka import SHARDS, Bus, Gate, Kafka, Logged
 from tests.simulation.oracle import Oracle
 from tests.simulation.plant import DATABASE, RAW, RESAMPLED, Plant
 from tests.simulation.service import Line, Service, Violation
 from tests.simulation.swarm import Swarm
 from tests.support.virtual_time import EPOCH_NS, VirtualClock, run_virtually
 
-SHARDS = 2
 FAULTY_S = 600.0
 HEALED_S = 300.0
 SLACK_NS = 150 * NS_PER_S
@@ -99,10 +98,10 @@ class Simulation:
         outcome.digest = blake2b("\n".join(outcome.log).encode(), digest_size=8).hexdigest()
         return outcome
 
-    def _committed(self, changes: Any, events: list[bytes], shard: int) -> None:
-        self._note(f"commit {shard}: {len(events)} events, {len(changes)} changes")
+    def _committed(self, changes: Any, records: list[Logged], shard: int) -> None:
+        self._note(f"commit {shard}: {len(records)} records, {len(changes)} changes")
         try:
-            self._oracle.committed(changes, events, shard)
+            self._oracle.committed(changes, records, shard)
         except Violation as exc:
             self._violated(str(exc))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from aiokafka.partitioner import murmur2
 
 from streamer.errors import BusUnreachable, OutcomeUnknown
-from streamer.model import Records
+from streamer.model import Closing, Notice, Records
 
 
 class MemoryBus:
@@ -17,6 +17,7 @@ class MemoryBus:
     Attributes:
         records: committed events in order.
         state: committed state records by shard.
+        notices: committed notices in order.
         commits: how many commits succeeded.
         fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
         is_reachable: whether ``open`` and ``acquire`` work.
@@ -27,6 +28,7 @@ class MemoryBus:
         self.commit_s = commit_s
         self.records: list[Records] = []
         self.state: dict[int, dict[bytes, bytes]] = {}
+        self.notices: list[Notice] = []
         self.commits = 0
         self.fail_commits: list[str] = []
         self.is_reachable = True
@@ -47,6 +49,10 @@ class MemoryBus:
     def partition_of(self, key: bytes) -> int:
         return int(murmur2(key) & 0x7FFFFFFF) % self.partitions
 
+    def ends(self, shard: int) -> dict[int, int]:
+        """Where the partitions of a shard end; a memory bus has a partition a shard."""
+        return {shard: sum(len(some.values) for some in self.records if some.partition == shard)}
+
     async def close(self) -> None:
         pass
 
@@ -66,13 +72,17 @@ class MemoryWriter:
     async def restore(self) -> dict[bytes, bytes]:
         return dict(self._bus.state.get(self._shard, {}))
 
-    async def commit(self, records: Sequence[Records], state: Mapping[bytes, bytes | None]) -> None:
+    async def commit(
+        self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
+    ) -> None:
         await asyncio.sleep(self._bus.commit_s)
         fault = self._bus.fail_commits.pop(0) if self._bus.fail_commits else None
         if self._is_dead or fault == "lost" or self._bus.writers.get(self._shard) is not self:
             self._is_dead = True
             raise OutcomeUnknown("The commit did not happen.")
         self._bus.records += records
+        if closing is not None:
+            self._bus.notices += closing(self._bus.ends(self._shard))
         live = self._bus.state.setdefault(self._shard, {})
         for key, value in state.items():
             if value is None:

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streamer.config import Settings, load_settings
+from streamer.config import Settings, TopicSettings, load_settings
 from streamer.demo_audit import audited, places_of
 from streamer.model import NS_PER_MS, NS_PER_S, align_down
 from streamer.simulator.behaviour import Behaviour
@@ -60,7 +60,7 @@ def configuration(kind: str, path: Path, url: str, start_ns: int, servers: str) 
         "bus": {"kind": kind, "path": str(path / "torture.db")},
         "kafka": {
             "bootstrap_servers": servers,
-            "topics": {"samples": f"{prefix}.samples", "state": f"{prefix}.state"},
+            "topics": TopicSettings.under(prefix).model_dump(),
         },
         "status": {"port": 0},
         "log": {"level": "warning"},

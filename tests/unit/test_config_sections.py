@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from streamer.config import BusSettings, KafkaSettings, SourceSettings, StreamSettings
+from streamer.config import BusSettings, KafkaSettings, SourceSettings, StreamSettings, TopicSettings
 from streamer.errors import ConfigurationError
 from streamer.model import NS_PER_MS, NS_PER_S
 from streamer.settings_sections import Section
@@ -279,15 +279,19 @@ def test_a_name_that_kafka_refuses_is_no_topic(name: object) -> None:
     [
         ({"group_id": "mine"}, "group_id"),
         ({"topics": {"shards": "mine"}}, "topics.shards"),
-        ({"topics": {"completeness": "mine"}}, "topics.completeness"),
-        ({"topics": {"signals": "mine"}}, "topics.signals"),
-        ({"topics": {"gaps": "mine"}}, "topics.gaps"),
     ],
 )
 def test_what_is_not_available_yet_is_refused_only_when_changed(written: dict[str, Any], key: str) -> None:
     assert "not available yet" in complaints(KafkaSettings, written)[key]
-    defaults = {"group_id": "powerp-streamer", "topics": {"shards": "powerp.shards", "gaps": "powerp.gaps"}}
+    defaults = {"group_id": "powerp-streamer", "topics": {"shards": "powerp.shards"}}
     assert KafkaSettings.model_validate(defaults) == KafkaSettings()
+
+
+@pytest.mark.parametrize("topic", ["state", "completeness", "signals", "gaps"])
+def test_no_two_topics_share_a_name(topic: str) -> None:
+    assert TopicSettings.model_validate({topic: "mine"}) != TopicSettings()
+    found = complaints(TopicSettings, {"samples": "mine", topic: "mine"})
+    assert found == {topic: "Value error, must be another topic than samples"}
 
 
 SASL = {"security_protocol": "SASL_SSL", "sasl_username": "u", "sasl_password": "p"}

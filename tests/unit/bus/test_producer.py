@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka.errors import (
@@ -19,13 +19,22 @@ from aiokafka.errors import (
 
 from streamer.bus import producer as module
 from streamer.bus.producer import COMMIT_DEADLINE_S, START_DEADLINE_S, Batch, KafkaWriter
+from streamer.bus.shards import partition_of
+from streamer.config import TopicSettings
 from streamer.errors import BusRefused, BusUnreachable, OutcomeUnknown
-from streamer.model import Records
+from streamer.model import Notice, Records
 from tests.support.virtual_time import run_virtually
 
 EVENTS = Records(0, b"1:1", [b"{}", b"{}"], [0, 1_000_000])
+TOPICS = TopicSettings(samples="samples", state="state", completeness="completeness", gaps="gaps", signals="signals")
 ROOM = 3
 """Records that fit into a batch of the fake."""
+
+
+class Metadata(NamedTuple):
+    """Where a batch went."""
+
+    offset: int
 
 
 class FakeBatch:
@@ -40,6 +49,9 @@ class FakeBatch:
         self.records.append((timestamp, key, value))
         return object()
 
+    def record_count(self) -> int:
+        return len(self.records)
+
 
 class FakeProducer:
     """Succeeds, unless a step is given something else to do."""
@@ -48,6 +60,8 @@ class FakeProducer:
         self.steps = steps
         self.done: list[str] = []
         self.sent: list[tuple[str, int, FakeBatch]] = []
+        self.first = 100
+        self.ends: dict[tuple[str, int], int] = {}
 
     async def _step(self, name: str) -> None:
         self.done.append(name)
@@ -67,7 +81,13 @@ class FakeProducer:
         assert isinstance(batch, FakeBatch)
         await self._step("send")
         self.sent.append((topic, partition, batch))
-        return asyncio.ensure_future(self._step("delivery"))
+        return asyncio.ensure_future(self._deliver(topic, partition, batch))
+
+    async def _deliver(self, topic: str, partition: int, batch: FakeBatch) -> Metadata:
+        offset = self.ends.get((topic, partition), self.first)
+        self.ends[topic, partition] = offset + len(batch.records)
+        await self._step("delivery")
+        return Metadata(offset)
 
     async def commit_transaction(self) -> None:
         await self._step("commit")
@@ -87,14 +107,23 @@ async def hangs() -> None:
     await asyncio.Event().wait()
 
 
-async def started(*producers: FakeProducer) -> KafkaWriter:
+async def ends() -> dict[int, int]:
+    return {2: 20, 6: 60}
+
+
+async def started(*producers: FakeProducer, read_ends: Callable[[], Awaitable[Any]] = ends) -> KafkaWriter:
     rest = list(producers)
 
     async def read_state() -> dict[bytes, bytes]:
         return {}
 
     writer = KafkaWriter(
-        lambda: rest.pop(0), samples_topic="samples", state_topic="state", shard=2, read_state=read_state
+        lambda: rest.pop(0),
+        topics=TOPICS,
+        partitions={"completeness": 4, "gaps": 8, "signals": 4},
+        shard=2,
+        read_state=read_state,
+        read_ends=read_ends,
     )
     await writer.start()
     return writer
@@ -120,6 +149,61 @@ async def test_records_go_to_their_partitions_in_order_and_state_to_the_shards_o
 
 def repr_of(sent: tuple[str, int, FakeBatch]) -> Any:
     return sent[0], sent[1], sent[2].records[0][2]
+
+
+def said(ends: Mapping[int, int]) -> list[Notice]:
+    """Notices that say where the samples end."""
+    return [
+        Notice("completeness", b"all:2", repr(sorted(ends.items())).encode(), 7_000_000),
+        Notice("signals", b"1:1", None, 8_000_000),
+    ]
+
+
+async def test_notices_follow_the_events_that_they_speak_of_and_know_where_these_end() -> None:
+    producer = FakeProducer()
+    many = Records(2, b"1:1", [b"%d" % at for at in range(5)], [0] * 5)
+    await (await started(producer)).commit([many], {b"head": b"1"}, said)
+    assert [name for name in producer.done if name not in ("send", "delivery")] == ["start", "begin", "commit"]
+    assert [(topic, partition, batch.records) for topic, partition, batch in producer.sent[-2:]] == [
+        ("completeness", 2, [(7, b"all:2", b"[(2, 105), (6, 60)]")]),
+        ("signals", partition_of(b"1:1", 4), [(8, b"1:1", None)]),
+    ]
+
+
+async def test_a_partition_ends_where_it_did_until_something_is_written_to_it() -> None:
+    producer = FakeProducer()
+    writer = await started(producer)
+    await writer.commit([Records(6, b"1:1", [b"1"], [0])], {})
+    await writer.commit([], {b"head": b"1"}, said)
+    assert producer.sent[-2][2].records[0][2] == b"[(2, 20), (6, 101)]"
+
+
+async def test_a_batch_of_which_the_broker_does_not_know_the_place_fails_the_commit() -> None:
+    producer = FakeProducer()
+    producer.first = -1
+    with pytest.raises(OutcomeUnknown):
+        await (await started(producer)).commit([EVENTS], {})
+    assert "commit" not in producer.done
+
+
+async def test_a_notice_that_is_lost_fails_the_commit() -> None:
+    producer = FakeProducer()
+    writer = await started(producer)
+
+    def lost(ends: Mapping[int, int]) -> list[Notice]:
+        producer.steps["delivery"] = fails(KafkaError("batch lost"))
+        return said(ends)
+
+    with pytest.raises(OutcomeUnknown):
+        await writer.commit([EVENTS], {}, lost)
+    assert (producer.done[-1], "commit" in producer.done) == ("abandon", False)
+
+
+async def test_a_writer_that_cannot_learn_where_the_samples_end_lets_go_of_its_producer() -> None:
+    producer = FakeProducer()
+    with pytest.raises(BusUnreachable):
+        await started(producer, read_ends=fails(BusUnreachable("away")))
+    assert producer.done == ["start", "abandon"]
 
 
 ERRORS = [
@@ -218,7 +302,7 @@ async def test_a_producer_is_replaced_before_its_sequence_numbers_overflow(monke
 def test_an_interpreter_without_assertions_is_refused() -> None:
     program = (
         "from streamer.bus.producer import KafkaWriter\n"
-        "KafkaWriter(None, samples_topic='', state_topic='', shard=0, read_state=None)"
+        "KafkaWriter(None, topics=None, partitions=None, shard=0, read_state=None, read_ends=None)"
     )
     result = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
     assert "do not run Python with -O" in result.stderr
