@@ -108,8 +108,16 @@ class Generation:
         await self._pipeline.take_over()
         failpoint("ledger.signed")
 
+    async def hold(self) -> None:
+        """Start no commit from now on; return when none is in flight."""
+        await self._pipeline.hold()
+
+    def resume(self) -> None:
+        """Commit again."""
+        self._pipeline.resume()
+
     async def serve(self, ended: Sequence[asyncio.Event]) -> None:
-        """Ask and commit until one of the events is set; then commit what has arrived and return."""
+        """Ask and commit until one of the events is set; then commit what has arrived, unless held, and return."""
         around = self._around
         rounds = Rounds(
             desks=[Desk(group, self._pace(number, group)) for number, group in enumerate(self.groups)],
@@ -129,6 +137,8 @@ class Generation:
             await asyncio.wait([asking, committing, *ending], return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 asking.result()
+            if self._pipeline.is_held:
+                return
             if not committing.done():
                 asking.cancel()
                 self._pipeline.drain()

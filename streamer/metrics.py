@@ -30,6 +30,7 @@ class Metrics:
         self.void = self._counter("answers_void", "Answers thrown away because their frontier had moved.")
         self.failed = self._counter("queries_failed", "Queries given up after their retries.", "cause")
         self.acquired = self._counter("shards_acquired", "Shards acquired and restored; more than once after faults.")
+        self.fenced = self._counter("shards_fenced", "Shards that another instance wrote while this one owned them.")
         self.commit_seconds = Histogram(
             "streamer_commit_seconds",
             "Duration of a commit of events and ledger.",

@@ -86,6 +86,9 @@ class Pipeline:
         self._waiting: list[Answered] = []
         self._arrived = asyncio.Event()
         self._is_draining = False
+        self._may_commit = asyncio.Event()
+        self._may_commit.set()
+        self._committing = asyncio.Lock()
 
     async def put(self, query: Query, answer: Answer) -> Outcome:
         """Give an answer to the next commit; return what became of it once it is committed."""
@@ -98,10 +101,12 @@ class Pipeline:
         """Commit what arrives, until drained. Raises OutcomeUnknown when a commit did not surely succeed."""
         while True:
             await self._arrived.wait()
+            await self._may_commit.wait()
             if not self._waiting:
                 return
             began_ns = self._clock.monotonic_ns()
-            await self._commit(self._next())
+            async with self._committing:
+                await self._commit(self._next())
             if not self._waiting and not self._is_draining:
                 self._arrived.clear()
             rest_ns = began_ns + self._commit_interval_ns - self._clock.monotonic_ns()
@@ -112,6 +117,21 @@ class Pipeline:
         """Let ``run`` return when everything that has arrived is committed."""
         self._is_draining = True
         self._arrived.set()
+
+    async def hold(self) -> None:
+        """Start no commit from now on; return when none is in flight. What arrives meanwhile waits."""
+        self._may_commit.clear()
+        async with self._committing:
+            pass
+
+    def resume(self) -> None:
+        """Commit again."""
+        self._may_commit.set()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no commit may start."""
+        return not self._may_commit.is_set()
 
     async def take_over(self) -> None:
         """Commit the ledger as adopted, before anything else of this generation."""

@@ -10,38 +10,28 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from streamer.settings_sections import Section
 from streamer.settings_types import Endpoints, Text, TopicName, read_secret_file
 
-GROUP_ID = "powerp-streamer"
-SHARDS_TOPIC = "powerp.shards"
-
 
 class TopicSettings(Section):
     """Names of the topics."""
 
     samples: TopicName = "powerp.samples"
     state: TopicName = "powerp.state"
-    shards: TopicName = SHARDS_TOPIC
+    shards: TopicName = "powerp.shards"
     completeness: TopicName = "powerp.completeness"
     signals: TopicName = "powerp.signals"
     gaps: TopicName = "powerp.gaps"
 
     @classmethod
     def under(cls, prefix: str) -> Self:
-        """Every topic that is written to, with another prefix than ``powerp``."""
-        return cls.model_validate({topic: f"{prefix}.{topic}" for topic in cls.model_fields if topic != "shards"})
+        """Every topic with another prefix than ``powerp``."""
+        return cls.model_validate({topic: f"{prefix}.{topic}" for topic in cls.model_fields})
 
-    @field_validator("state", "completeness", "signals", "gaps")
+    @field_validator("state", "shards", "completeness", "signals", "gaps")
     @classmethod
     def _is_another(cls, name: str, info: ValidationInfo) -> str:
         for other, taken in info.data.items():
             if name == taken:
                 raise ValueError(f"must be another topic than {other}")
-        return name
-
-    @field_validator("shards")
-    @classmethod
-    def _is_not_used_yet(cls, name: str) -> str:
-        if name != SHARDS_TOPIC:
-            raise ValueError("is not available yet: nothing is shared by this topic; leave the key out")
         return name
 
 
@@ -61,9 +51,14 @@ class KafkaSettings(Section):
     ssl_check_hostname: bool = True
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"
     topics: TopicSettings = TopicSettings()
-    group_id: str = GROUP_ID
+    group_id: Text | None = None
     partitions: int | None = Field(default=None, ge=1)
     replication_factor: int | None = Field(default=None, ge=1, le=32767)
+
+    @property
+    def owners(self) -> str:
+        """The consumer group that shares out the shards: as configured, else one of its own for each ledger."""
+        return self.group_id or f"{self.topics.state}.owners"
 
     def read_sasl_password(self) -> SecretStr | None:
         """The SASL password; its file, where there is one, is read at each call. None without SASL.
@@ -112,12 +107,3 @@ class KafkaSettings(Section):
         if value is not None and is_of_a_key and info.data.get("ssl_cert_file", value) is None:
             raise ValueError("needs ssl_cert_file")
         return value
-
-    @field_validator("group_id")
-    @classmethod
-    def _is_available(cls, group_id: str) -> str:
-        if group_id != GROUP_ID:
-            raise ValueError(
-                "is not available yet: replicas do not share shards by a consumer group; leave the key out"
-            )
-        return group_id

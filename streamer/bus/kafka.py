@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streamer.bus.kafka_clients import KafkaClients, TransactionalProducer
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.kafka_membership import GroupMembership
 from streamer.bus.kafka_topics import count_partitions, prepare_topics
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
@@ -63,6 +64,10 @@ class KafkaBus:
     def partition_of(self, key: bytes) -> int:
         """The partition of the samples topic that a key belongs to; final once the bus is open."""
         return partition_of(key, self._partitions["samples"])
+
+    def membership(self) -> GroupMembership:
+        """The group's, which hands out the shards among all processes with this ``group_id``."""
+        return GroupMembership(self._clients.member, self._topics.shards)
 
     async def acquire(self, shard: int) -> KafkaWriter:
         """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""

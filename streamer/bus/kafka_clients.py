@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.helpers import create_ssl_context
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES
@@ -21,6 +22,12 @@ REQUEST_TIMEOUT_MS = 10_000
 
 MAX_BATCH_BYTES = 512 * 1024
 """Half of the broker's usual limit of a batch (1 MB)."""
+
+SESSION_TIMEOUT_S = 10.0
+"""A member of the group that is silent for so long has lost its shards."""
+
+HEARTBEAT_S = 1.0
+"""How soon a member learns that another has come or gone."""
 
 ABANDON_S = 1.0
 """How long a producer that is let go of may take to notice."""
@@ -49,6 +56,21 @@ class KafkaClients:
             isolation_level="read_committed" if is_committed_only else "read_uncommitted",
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=8 * 1024 * 1024,
+        )
+
+    def member(self, assignor: type[AbstractPartitionAssignor]) -> AIOKafkaConsumer:
+        """A consumer that holds a membership in the group and reads nothing, not started.
+
+        Exactly one assignor: aiokafka joins once for each that it is given.
+        """
+        return AIOKafkaConsumer(
+            **self._connection(),
+            group_id=self._settings.group_id,
+            partition_assignment_strategy=[assignor],
+            session_timeout_ms=int(SESSION_TIMEOUT_S * 1000),
+            heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
         )
 
     def producer(self, transactional_id: str) -> TransactionalProducer:

@@ -25,6 +25,7 @@ STATE_CONFIGURATION = {
 SAMPLES_CONFIGURATION = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
 # Their times are the broker's: the host's clock may be wrong, and a broker refuses times too far from its own.
 NOTICES_CONFIGURATION = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+SHARDS_CONFIGURATION = {"cleanup.policy": "delete"}
 SIGNALS_CONFIGURATION = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
 
 LED_WITHIN_S = 10.0
@@ -59,6 +60,7 @@ def shapes(shards: int, samples_partitions: int) -> dict[str, Shape]:
     return {
         "samples": Shape(samples_partitions, SAMPLES_CONFIGURATION),
         "state": Shape(shards, STATE_CONFIGURATION, is_one_a_shard=True),
+        "shards": Shape(shards, SHARDS_CONFIGURATION, is_one_a_shard=True),
         "completeness": Shape(shards, NOTICES_CONFIGURATION, is_one_a_shard=True),
         "gaps": Shape(shards, NOTICES_CONFIGURATION),
         "signals": Shape(shards, SIGNALS_CONFIGURATION),

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import orjson
 
+from streamer.bus.membership import Alone
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of, partition_of_notice
 from streamer.errors import BusUnreachable, LedgerUntrusted, OutcomeUnknown, ShardTaken
@@ -85,6 +86,10 @@ class SqliteBus:
         """Close the file and let go of the lock, once what is under way is done."""
         await self._in_thread(self._close)
         self._thread.shutdown(wait=False)
+
+    def membership(self) -> Alone:
+        """This process owns every shard: the lock lets no other in."""
+        return Alone(self._partitions)
 
     def partition_of(self, key: bytes) -> int:
         """The partition that a key belongs to."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from streamer.bus.membership import Alone
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
@@ -24,9 +25,9 @@ from tests.simulation.swarm import Swarm
 
 SAMPLES, STATE = "samples", "state"
 TOPICS = TopicSettings(samples=SAMPLES, state=STATE, completeness="completeness", gaps="gaps", signals="signals")
-SHARDS = 2
 BATCH_RECORDS = 40
 TRANSACTION_TIMEOUT_S = 10.0
+SHARDS = 2
 PARTITIONS = 4
 
 
@@ -257,6 +258,9 @@ class Bus:
 
     async def open(self) -> None:
         await self._reached()
+
+    def membership(self) -> Alone:
+        return Alone(SHARDS)
 
     def partition_of(self, key: bytes) -> int:
         return partition_of(key, PARTITIONS)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka.partitioner import murmur2
 
+from streamer.bus.membership import Alone
 from streamer.errors import BusUnreachable, OutcomeUnknown
 from streamer.model import Closing, Notice, Records
 
@@ -45,6 +46,9 @@ class MemoryBus:
     async def read_state(self, shard: int) -> dict[bytes, bytes]:
         self._reach()
         return dict(self.state.get(shard, {}))
+
+    def membership(self) -> Alone:
+        return Alone(self.partitions)
 
     def partition_of(self, key: bytes) -> int:
         return int(murmur2(key) & 0x7FFFFFFF) % self.partitions

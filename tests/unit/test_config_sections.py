@@ -274,20 +274,13 @@ def test_a_name_that_kafka_refuses_is_no_topic(name: object) -> None:
         parse_topic(name)
 
 
-@pytest.mark.parametrize(
-    ("written", "key"),
-    [
-        ({"group_id": "mine"}, "group_id"),
-        ({"topics": {"shards": "mine"}}, "topics.shards"),
-    ],
-)
-def test_what_is_not_available_yet_is_refused_only_when_changed(written: dict[str, Any], key: str) -> None:
-    assert "not available yet" in complaints(KafkaSettings, written)[key]
-    defaults = {"group_id": "powerp-streamer", "topics": {"shards": "powerp.shards"}}
-    assert KafkaSettings.model_validate(defaults) == KafkaSettings()
+def test_each_ledger_has_a_group_of_its_own_unless_one_is_named() -> None:
+    assert KafkaSettings().owners == "powerp.state.owners"
+    assert KafkaSettings(topics=TopicSettings.under("plant")).owners == "plant.state.owners"
+    assert KafkaSettings(group_id="mine").owners == "mine"
 
 
-@pytest.mark.parametrize("topic", ["state", "completeness", "signals", "gaps"])
+@pytest.mark.parametrize("topic", ["state", "shards", "completeness", "signals", "gaps"])
 def test_no_two_topics_share_a_name(topic: str) -> None:
     assert TopicSettings.model_validate({topic: "mine"}) != TopicSettings()
     found = complaints(TopicSettings, {"samples": "mine", topic: "mine"})

@@ -1,0 +1,120 @@
+"""Ownership of shards by Kafka's own group protocol: a consumer group on a topic whose partitions stand for the shards.
+
+The topic stays empty; a consumer on it holds the membership. Contains what aiokafka 0.14 does not do: no heartbeat is
+sent while a callback of the listener is awaited (so that ``assign`` only notes the assignment, and shards are acquired
+by tasks), errors in a callback are swallowed, the member is expelled when it does not poll, and its sticky assignor
+keeps its state in the class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from streamer.bus.kafka_clients import SESSION_TIMEOUT_S
+from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.membership import Owner
+
+POLL_S = 0.5
+"""Well within ``max_poll_interval_ms``, past which the member would be expelled."""
+
+LEFT_WITHIN_S = 2.0
+"""How long leaving may take; without a farewell the group waits for the session to end."""
+
+REJOINED_AFTER_S = (0.5, 5.0)
+"""Shortest and longest pause before a membership that broke is begun anew."""
+
+_log = structlog.get_logger(__name__)
+
+
+def sticky_assignor() -> type[AbstractPartitionAssignor]:
+    """The sticky assignor with a state of its own: the library's lives in its class, and members would share it."""
+
+    class Sticky(StickyPartitionAssignor):  # type: ignore[misc]  # aiokafka is untyped
+        member_assignment = None
+        generation = -1
+
+    return Sticky
+
+
+class GroupMembership:
+    """One member of the group.
+
+    Args:
+        make_consumer: a consumer of the group with this assignor, not started.
+        topic: the topic whose partitions stand for the shards.
+    """
+
+    def __init__(
+        self, make_consumer: Callable[[type[AbstractPartitionAssignor]], AIOKafkaConsumer], topic: str
+    ) -> None:
+        self._make_consumer = make_consumer
+        self._topic = topic
+        self._changed = asyncio.Event()
+
+    async def run(self, owner: Owner) -> None:
+        """Be a member until cancelled, then leave.
+
+        A membership that breaks is begun anew; shards are kept meanwhile: only the group gives them to another.
+        """
+        shortest_s, longest_s = REJOINED_AFTER_S
+        pause_s = shortest_s
+        while True:
+            consumer = self._make_consumer(sticky_assignor())
+            try:
+                await consumer.start()
+                consumer.subscribe([self._topic], listener=_Listener(self, owner))
+                _log.info("bus.group_joining", topic=self._topic)
+                while True:
+                    await consumer.getmany(timeout_ms=int(POLL_S * 1000))
+                    pause_s = shortest_s
+            except KAFKA_FAILURES as exc:
+                error = translated(exc, "Membership in the consumer group")
+                _log.warning("bus.membership_lost", cause=error.what, remedy=error.remedy)
+            finally:
+                await _left(consumer)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, longest_s)
+
+    async def contested(self, shard: int) -> None:
+        """Wait until the group has decided anew, as it does when it took this process for dead.
+
+        Should it go on believing that the shard is this process's, the shard may be acquired again after a while.
+        """
+        try:
+            async with asyncio.timeout(2 * SESSION_TIMEOUT_S):
+                await self._changed.wait()
+        except TimeoutError:
+            _log.warning("bus.shard_contested", shard=shard, cause="written by an instance outside of the group")
+
+    def assigned(self) -> None:
+        """The group has decided anew."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+async def _left(consumer: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(LEFT_WITHIN_S):
+            await consumer.stop()
+    except KAFKA_FAILURES as exc:
+        _log.warning("bus.group_left_late", cause=f"{type(exc).__name__}: {exc}".rstrip(": "))
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(self, membership: GroupMembership, owner: Owner) -> None:
+        self._membership = membership
+        self._owner = owner
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._owner.hold()
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> Any:
+        self._owner.assign({partition.partition for partition in assigned})
+        self._membership.assigned()
