@@ -98,7 +98,7 @@ class Ownership:
     ) -> None:
         self._around = around
         self._bus = bus
-        self._membership = membership
+        self.membership = membership
         self._patience = patience
         self._wanted = wanted
         self._service_now = service_now
@@ -128,7 +128,7 @@ class Ownership:
             ShardTaken: another instance writes a shard for good.
             LedgerUntrusted: a stored ledger cannot be believed.
         """
-        telling = asyncio.create_task(self._membership.run(self))
+        telling = asyncio.create_task(self.membership.run(self))
         told = asyncio.create_task(stopping.wait())
         try:
             await self._watch(telling, told)
@@ -218,7 +218,7 @@ class Ownership:
                 )
                 if isinstance(exc, OutcomeUnknown) and await self._is_taken(tenure.shard):
                     self._around.metrics.fenced.inc()
-                    await self._membership.contested(tenure.shard)
+                    await self.membership.contested(tenure.shard)
                 await self._patience.pause(failures)
                 failures += 1
 

@@ -65,7 +65,7 @@ class KafkaClients:
         """
         return AIOKafkaConsumer(
             **self._connection(),
-            group_id=self._settings.group_id,
+            group_id=self._settings.owners,
             partition_assignment_strategy=[assignor],
             session_timeout_ms=int(SESSION_TIMEOUT_S * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),

@@ -57,6 +57,7 @@ class GroupMembership:
         self._make_consumer = make_consumer
         self._topic = topic
         self._changed = asyncio.Event()
+        self._must_rejoin = asyncio.Event()
 
     async def run(self, owner: Owner) -> None:
         """Be a member until cancelled, then leave.
@@ -66,12 +67,13 @@ class GroupMembership:
         shortest_s, longest_s = REJOINED_AFTER_S
         pause_s = shortest_s
         while True:
+            self._must_rejoin.clear()
             consumer = self._make_consumer(sticky_assignor())
             try:
                 await consumer.start()
                 consumer.subscribe([self._topic], listener=_Listener(self, owner))
                 _log.info("bus.group_joining", topic=self._topic)
-                while True:
+                while not self._must_rejoin.is_set():
                     await consumer.getmany(timeout_ms=int(POLL_S * 1000))
                     pause_s = shortest_s
             except KAFKA_FAILURES as exc:
@@ -85,13 +87,15 @@ class GroupMembership:
     async def contested(self, shard: int) -> None:
         """Wait until the group has decided anew, as it does when it took this process for dead.
 
-        Should it go on believing that the shard is this process's, the shard may be acquired again after a while.
+        When it does not do so by itself, the group is left and joined again: only what it says then may be believed.
         """
         try:
-            async with asyncio.timeout(2 * SESSION_TIMEOUT_S):
+            async with asyncio.timeout(SESSION_TIMEOUT_S):
                 await self._changed.wait()
         except TimeoutError:
-            _log.warning("bus.shard_contested", shard=shard, cause="written by an instance outside of the group")
+            _log.warning("bus.shard_contested", shard=shard, remedy="Run one group_id for one set of topics.")
+            self._must_rejoin.set()
+            await self._changed.wait()
 
     def assigned(self) -> None:
         """The group has decided anew."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -57,7 +58,7 @@ class Site:
             }
         )
 
-    def daemon(self) -> Daemon:
+    def daemon(self, on_share: Callable[[float], None] = lambda share: None) -> Daemon:
         self.seed += 1
         return Daemon(
             self.settings(),
@@ -67,6 +68,7 @@ class Site:
             clock=self.clock,
             metrics=self.metrics,
             random=Random(self.seed),
+            on_share=on_share,
         )
 
     @asynccontextmanager
@@ -109,6 +111,13 @@ class Site:
             if [event.revision for event in events] != list(range(len(events))):
                 found.append(f"{about}: revisions {[event.revision for event in events]}")
         return found
+
+    def pauses_s(self) -> list[float]:
+        """For each signal the longest time between two commits of its events."""
+        committed: dict[bytes, list[float]] = {}
+        for at_s, records in self.bus.committed:
+            committed.setdefault(records.key, []).append(at_s)
+        return [max(later - earlier for earlier, later in pairwise(times)) for times in committed.values()]
 
     def settled_ns(self) -> int:
         """Up to where everything was asked for at the last age, with room for the slices of revisits."""

@@ -10,6 +10,7 @@ from aiokafka.partitioner import murmur2
 from streamer.bus.membership import Alone
 from streamer.errors import BusUnreachable, OutcomeUnknown
 from streamer.model import Closing, Notice, Records
+from tests.support.group import Group, Member
 
 
 class MemoryBus:
@@ -17,23 +18,27 @@ class MemoryBus:
 
     Attributes:
         records: committed events in order.
+        committed: the same with the seconds of the loop at which they were committed.
         state: committed state records by shard.
         notices: committed notices in order.
         commits: how many commits succeeded.
         fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
         is_reachable: whether ``open`` and ``acquire`` work.
+        group: shares the shards out; None when one process has all.
     """
 
     def __init__(self, partitions: int = 4, commit_s: float = 0.006) -> None:
         self.partitions = partitions
         self.commit_s = commit_s
         self.records: list[Records] = []
+        self.committed: list[tuple[float, Records]] = []
         self.state: dict[int, dict[bytes, bytes]] = {}
         self.notices: list[Notice] = []
         self.commits = 0
         self.fail_commits: list[str] = []
         self.is_reachable = True
         self.writers: dict[int, MemoryWriter] = {}
+        self.group: Group | None = None
 
     async def open(self) -> None:
         self._reach()
@@ -47,8 +52,8 @@ class MemoryBus:
         self._reach()
         return dict(self.state.get(shard, {}))
 
-    def membership(self) -> Alone:
-        return Alone(self.partitions)
+    def membership(self) -> Alone | Member:
+        return Alone(self.partitions) if self.group is None else self.group.member()
 
     def partition_of(self, key: bytes) -> int:
         return int(murmur2(key) & 0x7FFFFFFF) % self.partitions
@@ -87,6 +92,7 @@ class MemoryWriter:
         self._bus.records += records
         if closing is not None:
             self._bus.notices += closing(self._bus.ends(self._shard))
+        self._bus.committed += ((asyncio.get_running_loop().time(), some) for some in records)
         live = self._bus.state.setdefault(self._shard, {})
         for key, value in state.items():
             if value is None:
