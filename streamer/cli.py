@@ -112,11 +112,23 @@ def tail(
 
 
 @app.command()
-def status(config: Config = None, as_json: AsJson = False) -> None:
+def status(
+    config: Config = None,
+    as_json: AsJson = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask only whether the daemon on this machine lives (for health checks).")
+    ] = False,
+) -> None:
     """Say what the stored ledger says: up to where each stream is covered and settled, and its holes."""
+    settings = _settings(config, quiet=True)
+    if live:
+        from streamer.status.probe import ask_whether_alive
+
+        print(ask_whether_alive(settings.status.host, settings.status.port))  # noqa: T201  # the result
+        return
     from streamer import commands
 
-    _finish(commands.status(_settings(config, quiet=True), as_json))
+    _finish(commands.status(settings, as_json))
 
 
 @app.command()
@@ -195,17 +207,16 @@ def main() -> None:
     try:
         app()
     except ConfigurationError as exc:
-        _explain("The configuration cannot be used:", *(f"  {path}: {problem}" for path, problem in exc.problems))
-        if exc.remedy:
-            _explain(exc.remedy)
+        for path, problem in exc.problems:
+            _explain(f"The configuration cannot be used: {path}: {problem}.", exc.remedy)
         sys.exit(exc.exit_code)
     except StreamerError as exc:
-        _explain(exc.what, *([exc.remedy] if exc.remedy else []))
+        _explain(exc.what, exc.remedy)
         sys.exit(exc.exit_code)
 
 
-def _explain(*lines: str) -> None:
+def _explain(what: str, remedy: str) -> None:
+    """One line: often the last one of a log is all that is seen of a process that ended."""
     from streamer.redaction import safe_text
 
-    for line in lines:
-        print(safe_text(line), file=sys.stderr)  # noqa: T201  # the command line's own words
+    print(safe_text(f"{what} {remedy}".rstrip()), file=sys.stderr)  # noqa: T201  # the command line's own words

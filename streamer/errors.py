@@ -14,6 +14,7 @@
     │   ├── BusRefused            77   SASL or ACL refused
     │   ├── OutcomeUnknown        75   a commit may or may not have happened: re-acquire, read the ledger again
     │   └── ShardTaken            75   another instance writes this shard now: stop
+    ├── StatusUnreachable         75   the daemon's own status server does not answer
     └── LedgerUntrusted           70   the stored ledger cannot be believed; nothing was touched
 
 A bug is not a StreamerError: it travels as what it is.
@@ -124,6 +125,12 @@ class OutcomeUnknown(BusError):
 
 class ShardTaken(BusError):
     """Another instance writes this shard now. Stop; nothing was lost."""
+
+
+class StatusUnreachable(StreamerError):
+    """The status server of a running daemon does not answer as it should."""
+
+    exit_code = EXIT_UNREACHABLE
 
 
 class LedgerUntrusted(StreamerError):

@@ -25,9 +25,11 @@ from streamer.model import NS_PER_MS, NS_PER_S
 from streamer.settings_types import (
     BaseUrl,
     Duration,
+    Size,
     Start,
     StartPoint,
     Text,
+    is_loopback,
     is_loopback_or_tls,
     read_secret_file,
 )
@@ -233,14 +235,22 @@ class BusSettings(Section):
     commit_interval: Duration = 50 * NS_PER_MS
     shards: int = Field(default=4, ge=1, le=256)
     headers: Literal["none", "cloudevents"] = "none"
-    ledger_memory: ByteSize = Field(default=ByteSize(256 * 1024**2), gt=0)
+    ledger_memory: Size = ByteSize(256 * 1024**2)
 
 
 class StatusSettings(Section):
-    """The status server; port 0 takes any free one."""
+    """The status server; port 0 takes any free one. It has no login, so other machines are let in on demand only."""
 
+    allow_remote: bool = False
     host: Text = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+
+    @field_validator("host")
+    @classmethod
+    def _is_out_of_reach(cls, host: str, info: ValidationInfo) -> str:
+        if not info.data.get("allow_remote", True) and not is_loopback(host):
+            raise ValueError("lets other machines in without a login; use 127.0.0.1, or set allow_remote: true")
+        return host
 
 
 class LogSettings(Section):

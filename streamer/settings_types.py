@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import durationpy
-from pydantic import BeforeValidator, PlainValidator, SecretStr, StringConstraints
+from pydantic import BeforeValidator, ByteSize, Field, PlainValidator, SecretStr, StringConstraints, WithJsonSchema
 
 from streamer.errors import ConfigurationError
 from streamer.model import NS_PER_S
@@ -110,15 +110,20 @@ def parse_url(value: object) -> str:
     return value.strip().rstrip("/") + "/"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be meant; a name other than ``localhost`` may lead anywhere."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_loopback_or_tls(url: str) -> bool:
     """Whether what is sent to this URL stays out of reach of others on the network."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def parse_endpoints(value: object) -> tuple[str, ...]:
@@ -157,19 +162,61 @@ def read_secret_file(file: Path, key: str) -> SecretStr:
     try:
         text = file.read_text("utf-8").strip()
     except OSError as error:
-        raise ConfigurationError([(key, f"cannot be read: {error.strerror}")]) from error
+        raise ConfigurationError([(key, f"{file} cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError:
-        raise ConfigurationError([(key, "is not UTF-8 text")]) from None  # the error would hold the content
+        raise ConfigurationError([(key, f"{file} is not UTF-8 text")]) from None  # the error would hold the content
     if not text:
-        raise ConfigurationError([(key, "is empty")])
+        raise ConfigurationError([(key, f"{file} is empty")])
     return SecretStr(text)
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration)]
+# Each type tells in JSON Schema how it is written, as far as a pattern can; what is written is what editors and
+# Helm see. The parsers above decide.
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^(0|{_DURATION.pattern})$", "examples": ["200ms", "15s", "1h30m"]}),
+]
 """Integer nanoseconds, never negative, written as ``200ms``."""
 
-StartPoint = Annotated[Start, PlainValidator(parse_start)]
-BaseUrl = Annotated[str, BeforeValidator(parse_url)]
-Endpoints = Annotated[tuple[str, ...], BeforeValidator(parse_endpoints)]
-TopicName = Annotated[str, BeforeValidator(parse_topic)]
+StartPoint = Annotated[
+    Start,
+    PlainValidator(parse_start),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^(now|earliest|0|{_DURATION.pattern}|\d{{4}}-\d\d-\d\d[Tt ]\d\d:\d\d.*([Zz]|[+-]\d\d:\d\d))$",
+            "examples": ["now", "earliest", "2026-01-16T10:00:00Z", "2h"],
+        }
+    ),
+]
+BaseUrl = Annotated[
+    str,
+    BeforeValidator(parse_url),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*https?://[^\s/?#@]+[^\s?#]*\s*$"}),
+]
+Endpoints = Annotated[
+    tuple[str, ...],
+    BeforeValidator(parse_endpoints),
+    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": rf"^\s*{_ENDPOINT.pattern}\s*$"}}),
+]
+TopicName = Annotated[
+    str,
+    BeforeValidator(parse_topic),
+    WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9._-]+$", "maxLength": LONGEST_TOPIC_NAME}),
+]
+Size = Annotated[
+    ByteSize,
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "type": ["string", "integer"],
+            "pattern": r"^\s*(\d*\.?\d+)\s*([KMGTPEkmgtpe]?i?[Bb])?\s*$",
+            "exclusiveMinimum": 0,
+            "examples": ["256MiB", "1GiB"],
+        }
+    ),
+]
+"""Bytes, written as ``256MiB``."""
+
 Text = Annotated[str, StringConstraints(min_length=1)]

@@ -128,6 +128,32 @@ def test_run_without_streams_is_a_configuration_error(tmp_path: Path, url: str) 
     assert "streams: names no stream" in stderr
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (
+            {"client_secret_file": "absent"},
+            "source.client_secret_file: absent cannot be read: No such file or directory.",
+        ),
+        (
+            {"client_secret": SECRET, "timeout": "soon"},
+            "source.timeout: is not a duration; write 200ms, 15s, 2m or 1h30m.",
+        ),
+    ],
+)
+def test_why_it_ended_is_the_last_line_and_a_line_of_its_own(
+    tmp_path: Path, url: str, source: dict[str, str], line: str
+) -> None:
+    code, stdout, stderr = Site(tmp_path, url, source={"base_url": url, "client_id": "demo"} | source).ended("run")
+    assert (code, stdout) == (78, "")
+    assert stderr == f"The configuration cannot be used: {line}\n"
+
+
+def test_every_problem_of_a_configuration_has_a_line(tmp_path: Path, url: str) -> None:
+    _, _, stderr = Site(tmp_path, url, bus={"shards": 0}, log={"level": "loud"}).ended("run")
+    assert [line.partition(": ")[2].partition(": ")[0] for line in stderr.splitlines()] == ["bus.shards", "log.level"]
+
+
 def test_broken_yaml_is_a_configuration_error_that_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text("source: {base_url: [\n", "utf-8")
@@ -250,6 +276,20 @@ def test_status_says_how_far_the_stored_ledger_is(first_run: FirstRun) -> None:
     (stream,) = json.loads(stdout)
     assert (stream["stream"], stream["series"], stream["holes"]) == ("synthetic", 3, 0)
     assert stream["settled"] < stream["frontier"]
+
+
+def test_status_live_tells_a_running_daemon_from_one_that_ended(tmp_path: Path, url: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    site = Site(tmp_path, url, status={"port": port})
+    with site.started("run") as command:
+        wait_for(lambda: bool(command.logged("daemon.started")))
+        assert site.ended("status", "--live") == (0, "ok\n", "")
+        assert command.stop() == 0
+    code, stdout, stderr = site.ended("status", "--live")
+    assert (code, stdout) == (75, "")
+    assert f"127.0.0.1:{port}" in stderr
 
 
 def test_signals_lists_the_catalogue_a_line_each_with_their_streams(site: Site) -> None:

@@ -5,14 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from streamer.config import BusSettings, KafkaSettings, SourceSettings, StreamSettings, TopicSettings
+from streamer.config import (
+    BusSettings,
+    KafkaSettings,
+    SourceSettings,
+    StatusSettings,
+    StreamSettings,
+    TopicSettings,
+)
 from streamer.errors import ConfigurationError
 from streamer.model import NS_PER_MS, NS_PER_S
 from streamer.settings_sections import Section
-from streamer.settings_types import Start, parse_duration, parse_endpoints, parse_start, parse_topic, parse_url
+from streamer.settings_types import (
+    BaseUrl,
+    Duration,
+    Endpoints,
+    Size,
+    Start,
+    StartPoint,
+    TopicName,
+    parse_duration,
+    parse_endpoints,
+    parse_start,
+    parse_topic,
+    parse_url,
+)
 
 
 def source(**keys: Any) -> SourceSettings:
@@ -332,3 +353,44 @@ def test_tls_with_a_client_certificate_is_accepted() -> None:
 @pytest.mark.parametrize("written", [{"shards": 0}, {"shards": 257}, {"ledger_memory": "0"}, {"headers": "all"}])
 def test_the_bus_keeps_within_its_bounds(written: dict[str, Any]) -> None:
     assert set(complaints(BusSettings, written)) == set(written)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_the_status_server_listens_on_loopback_without_being_allowed_to(host: str) -> None:
+    assert StatusSettings.model_validate({"host": host}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "plant.example"])
+def test_the_status_server_lets_other_machines_in_only_when_allowed(host: str) -> None:
+    assert "allow_remote: true" in complaints(StatusSettings, {"host": host})["host"]
+    assert StatusSettings.model_validate({"host": host, "allow_remote": True}).host == host
+
+
+DURATION_TEXTS = ["200ms", "1h30m", "0", "0.5s", "7d", "", "15", "-1s", "1 s", "5mm", "s", "1s?2m"]
+ENDPOINT_TEXTS = ["a:9092", "[::1]:9092", "a", "a:b", "a b:1", ":9092"]
+START_TEXTS = ["now", "earliest", "2h", "2026-01-16T10:00:00Z", "2026-01-16 10:00+01:00", "2026-01-16", "soon"]
+TOPIC_TEXTS = ["powerp.samples", "a b", "", "x" * 250, "ä"]
+SIZE_TEXTS = ["256MiB", "1 GiB", "1024", "1.5GB", "many", "MiB", "1 apple"]
+URL_TEXTS = ["https://t.powerp.app/rt-api/api", "http://localhost:5000/", "ftp://h/", "https://", "https://h/?a=b", ""]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        *((Duration, text) for text in DURATION_TEXTS),
+        *((Endpoints, [text]) for text in ENDPOINT_TEXTS),
+        *((StartPoint, text) for text in START_TEXTS),
+        *((TopicName, text) for text in TOPIC_TEXTS),
+        *((Size, text) for text in SIZE_TEXTS),
+        *((BaseUrl, text) for text in URL_TEXTS),
+    ],
+)
+def test_the_schema_of_a_type_takes_and_refuses_what_its_parser_does(written: Any, text: object) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(written)
+    try:
+        adapter.validate_python(text)
+    except ValidationError:
+        taken = False
+    else:
+        taken = True
+    assert jsonschema.Draft7Validator(adapter.json_schema()).is_valid(text) == taken
