@@ -44,7 +44,7 @@ demo-kafka: $(VENV)/.dev ## The same demo on a real Kafka of its own (needs Java
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests (those of Kafka are skipped where none can be had)
-	$(BIN)/python -m pytest -m "not torture"
+	$(BIN)/python -m pytest -m "not torture and not image and not cluster"
 
 .PHONY: torture
 torture: $(VENV)/.dev ## Kill the daemon KILLS times (50 unless told) and count every sample
@@ -67,6 +67,15 @@ bench: $(VENV)/.dev ## Run every benchmark on a real Kafka of its own (needs Jav
 		$(BIN)/python -m tests.support.local_kafka -- $(BIN)/python "$$benchmark"; \
 	done
 
+.PHONY: chart
+chart: $(VENV)/.dev ## Write what of the chart follows from the code: values.schema.json and its README
+	$(BIN)/python -m helm.generate
+
+.PHONY: chart-test
+chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of values, and lint the Dockerfile
+	$(BIN)/python -c 'import helm_python, kubernetes_validate'
+	$(BIN)/python -m pytest -m chart tests/deploy
+
 .PHONY: picture
 picture: $(VENV)/.dev ## Draw docs/demo.svg anew from a run of the demo
 	$(BIN)/python docs/picture.py
@@ -81,6 +90,7 @@ requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev \
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what builds left
@@ -108,6 +118,11 @@ INSTALL_STREAMER = $(INSTALL) --no-deps --no-build-isolation -e .
 $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
 	$(INSTALL_STREAMER)
+	touch $@
+
+# What the tests of the chart need comes on top of the rest, and goes when that is made again.
+$(VENV)/.deploy: requirements/deploy.txt $(VENV)/.dev
+	$(INSTALL) --require-hashes -r requirements/deploy.txt
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python

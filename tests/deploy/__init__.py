@@ -1,0 +1,1 @@
+"""The image and the chart: what is shipped, rendered, built and run."""
