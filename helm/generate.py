@@ -1,4 +1,4 @@
-"""Write what of the chart is made from something else: ``values.schema.json`` and ``README.md``.
+"""Write what of the chart is made from something else: the schema of its values, its README, Kafka's topics.
 
 The schema's ``config`` is the program's own settings, the rest is ``chart_values.py``; what each key means is told by
 the comments in ``config/reference.yaml`` and ``values.yaml``. ``make chart`` runs this, a test finds what is stale.
@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from helm.chart_values import ChartValues
-from streamer.config import Settings
+from streamer.bus.kafka_topics import Shape, shapes
+from streamer.config import Settings, TopicSettings
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "helm" / "powerp-streamer"
@@ -115,6 +116,25 @@ def _explain(schema: dict[str, Any], told: Mapping[str, str], path: str = "") ->
             _explain(node["items"], told, inner)
 
 
+def topics() -> dict[str, Any]:
+    """Each topic's usual name, its configuration and what the program does with it, by its logical name."""
+    names = TopicSettings()
+    return {
+        topic: {
+            "name": getattr(names, topic),
+            "config": dict(shape.configuration),
+            "operations": _operations(topic, shape),
+        }
+        for topic, shape in shapes(1, 1).items()
+    }
+
+
+def _operations(topic: str, shape: Shape) -> list[str]:
+    """Whoever needs a topic compacted looks whether it is; the shards' topic is never written to."""
+    described = ["Describe", "DescribeConfigs"] if shape.is_compacted else ["Describe"]
+    return [*described, "Read"] if topic == "shards" else [*described, "Read", "Write"]
+
+
 def readme() -> str:
     """The chart's README: how to install it, and every value."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
@@ -153,6 +173,7 @@ def outputs() -> dict[Path, str]:
     return {
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "README.md": readme(),
+        CHART / "files" / "topics.yaml": "# Written by make chart.\n" + yaml.safe_dump(topics(), sort_keys=False),
     }
 
 

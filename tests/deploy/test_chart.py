@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streamer.bus.kafka_topics import SAMPLES_CONFIGURATION, STATE_CONFIGURATION
+from streamer.bus.kafka_topics import shapes
 from streamer.config import load_settings
 from tests.deploy.chart import CHART, MATRIX, SCRAM, STREAM, VALUES, kinds, merged, objects, only, templates
 
@@ -234,10 +234,11 @@ def test_replicas_are_left_to_the_autoscaler_when_there_is_one() -> None:
 @pytest.mark.parametrize(("shards", "partitions"), [(4, 12), (5, 15), (12, 12), (16, 16), (1, 12)])
 def test_strimzis_topics_are_those_that_the_program_would_make(shards: int, partitions: int) -> None:
     made = objects(merged(MATRIX["strimzi"], {"config": {"bus": {"shards": shards}}}))
-    topics = {topic["spec"]["topicName"]: topic["spec"] for topic in made if topic["kind"] == "KafkaTopic"}
-    samples, state = topics["powerp.samples"], topics["powerp.state"]
-    assert (samples["partitions"], samples["config"]) == (partitions, SAMPLES_CONFIGURATION)
-    assert (state["partitions"], state["config"]) == (shards, STATE_CONFIGURATION)
+    topics = {one["spec"]["topicName"]: one["spec"] for one in made if one["kind"] == "KafkaTopic"}
+    wanted = {f"powerp.{topic}": shape for topic, shape in shapes(shards, partitions).items()}
+    assert {name: (topic["partitions"], topic["config"]) for name, topic in topics.items()} == {
+        name: (shape.partitions, shape.configuration) for name, shape in wanted.items()
+    }
 
 
 def test_strimzis_user_has_the_rights_of_the_documentation_and_its_password_is_used() -> None:
@@ -247,14 +248,23 @@ def test_strimzis_user_has_the_rights_of_the_documentation_and_its_password_is_u
         (acl["resource"]["type"], acl["resource"]["name"], acl["resource"]["patternType"]): set(acl["operations"])
         for acl in user["spec"]["authorization"]["acls"]
     }
-    assert rights == {
-        ("topic", "powerp.samples", "literal"): {"Describe", "Write", "Read"},
-        ("topic", "powerp.state", "literal"): {"Describe", "DescribeConfigs", "Read", "Write"},
-        ("transactionalId", "powerp.state-", "prefix"): {"Describe", "Write"},
-    }
+    assert rights["topic", "powerp.samples", "literal"] == {"Describe", "Read", "Write"}
+    assert rights["topic", "powerp.state", "literal"] == {"Describe", "DescribeConfigs", "Read", "Write"}
+    assert rights["topic", "powerp.shards", "literal"] == {"Describe", "Read"}
+    assert rights["transactionalId", "powerp.state-", "prefix"] == {"Describe", "Write"}
+    assert rights["group", "powerp.state.owners", "literal"] == {"Describe", "Read"}
+    assert {kind for kind, _, _ in rights} == {"topic", "transactionalId", "group"}
     volumes = only(made, "Deployment")["spec"]["template"]["spec"]["volumes"]
     assert user["metadata"]["name"] in [volume["secret"]["secretName"] for volume in volumes if "secret" in volume]
     assert configuration(MATRIX["strimzi"])["kafka"]["sasl_username"] == user["metadata"]["name"]
+
+
+def test_strimzis_objects_follow_names_that_the_configuration_gives() -> None:
+    made = objects(merged(MATRIX["strimzi"], {"config": {"kafka": {"topics": {"state": "grid.state"}}}}))
+    assert only(made, "KafkaTopic", "-state")["spec"]["topicName"] == "grid.state"
+    named = {acl["resource"]["name"] for acl in only(made, "KafkaUser")["spec"]["authorization"]["acls"]}
+    assert {"grid.state", "grid.state-", "grid.state.owners"} <= named
+    assert not [name for name in named if name.startswith("powerp.state")]
 
 
 @pytest.mark.parametrize(
