@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct
 from typing import NamedTuple
 
 from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_value
@@ -17,6 +18,9 @@ from streamer.ledger.memory import Memory, as_doubles
 from streamer.ledger.segments import SEGMENT_BYTES, Segments, size_of
 from streamer.ledger.silence import Silence
 from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
+
+_INSTANT = Struct("q")
+"""An instant as it is stored, see ``Remembered``."""
 
 
 class Fresh(NamedTuple):
@@ -190,15 +194,61 @@ class Book:
             accounts[at][1].silence = Silence(*figures)
         return book
 
-    def recall(self, name: str, remembered: Remembered, key: bytes) -> bool:
-        """Take a stored part back into the memory; False when all of it may be forgotten."""
-        account = self.accounts[name]
-        fresh = _needed(account, _as_fresh(remembered), self.place.floor_ns)
-        if not fresh.instants_ns:
+    def recall(self, name: str, parts: Iterable[tuple[Remembered, bytes]]) -> Iterator[bytes]:
+        """Take stored parts of a series, each with its record's key, back into the memory in the order of writing.
+
+        Returns:
+            The keys of those of which something is needed. To be read to the end.
+        """
+        account, floor_ns = self.accounts[name], self.place.floor_ns
+        plain = _Packed(account.memory)
+        for remembered, key in parts:
+            if plain.takes(remembered, floor_ns):
+                account.stored.append(Stored(*plain.add(remembered), key))
+                yield key
+                continue
+            plain.unpack()
+            fresh = _needed(account, _as_fresh(remembered), floor_ns)
+            if fresh.instants_ns:
+                account.memory.record(*fresh)
+                account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], key))
+                yield key
+        plain.unpack()
+
+
+class _Packed:
+    """Parts that simply continue a memory, gathered as they were written and unpacked at once: a restart is as long."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._instants: list[bytes] = []
+        self._values: list[bytes] = []
+        self._newest_ns = -1
+
+    def takes(self, remembered: Remembered, floor_ns: int) -> bool:
+        """Whether the part continues what was gathered, with nothing to compare, forget or treat apart."""
+        if remembered.revision or remembered.exact:
             return False
-        account.memory.record(*fresh)
-        account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], key))
-        return True
+        if not self._instants:
+            newest_ns = self._memory.newest_ns
+            self._newest_ns = -1 if newest_ns is None else newest_ns
+        first_ns: int = _INSTANT.unpack_from(remembered.instants)[0]
+        return first_ns > self._newest_ns and first_ns >= floor_ns
+
+    def add(self, remembered: Remembered) -> tuple[int, int]:
+        """Gather a part that is taken; its first and last instant."""
+        instants = remembered.instants
+        self._instants.append(instants)
+        self._values.append(remembered.values)
+        self._newest_ns = _INSTANT.unpack_from(instants, len(instants) - _INSTANT.size)[0]
+        return _INSTANT.unpack_from(instants)[0], self._newest_ns
+
+    def unpack(self) -> None:
+        """Put what was gathered into the memory."""
+        if self._instants:
+            self._memory.extend(b"".join(self._instants), b"".join(self._values))
+            self._instants.clear()
+            self._values.clear()
 
 
 def _parts(name: str, fresh: Fresh) -> Iterator[tuple[Fresh, Remembered]]:

@@ -166,8 +166,14 @@ def decode_value(text: str) -> Value:
         return float(text)
 
 
-def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int) -> Head | None:
+def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int, digest: Digest | None = None) -> Head | None:
     """The head of a restored state, None when the state is empty.
+
+    Args:
+        records: the state.
+        shard: which one it should be.
+        shards: how many there should be.
+        digest: of the state, where it is known already.
 
     Raises:
         LedgerUntrusted: a head is missing though records are there, records are missing or differ, or the
@@ -184,7 +190,7 @@ def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int) -> Head |
             f"The state record 'head' of shard {shard} of {shards} was written as shard {head.shard} of {head.shards}.",
             "Set bus.shards back: a ledger cannot be read with another number of shards.",
         )
-    digest = Digest.of(records)
+    digest = digest or Digest.of(records)
     if sealed(digest, sequence=head.sequence, shard=shard, shards=shards, owner=head.owner) != head:
         raise LedgerUntrusted(
             f"The state of shard {shard} does not match its record 'head' (sequence {head.sequence}): "

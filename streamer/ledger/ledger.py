@@ -9,6 +9,7 @@ No clock, no I/O. Called by the pipeline; the planner sees its places and holes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,6 +21,7 @@ from streamer.ledger.codec import (
     MEMORY_PREFIX,
     PLACE_PREFIX,
     Digest,
+    Remembered,
     decode_memory,
     decode_place,
     encode_head,
@@ -88,23 +90,32 @@ class Ledger:
             LedgerUntrusted: the records cannot be believed; names the key.
         """
         ledger = cls(shard=shard, shards=shards, owner=owner)
-        head = verify(records, shard=shard, shards=shards)
+        digest = Digest.of(records)
+        head = verify(records, shard=shard, shards=shards, digest=digest)
         if head is None:
             return ledger
-        ledger._sequence = head.sequence
-        ledger._digest = Digest.of(records)
+        ledger._sequence, ledger._digest = head.sequence, digest
         for key, value in records.items():
             if key.startswith(PLACE_PREFIX):
                 ledger._books[key.removeprefix(PLACE_PREFIX).decode()] = Book.of(decode_place(key, value))
-        where = {name: book for book in ledger._books.values() for name in book.accounts}
-        for key in sorted(key for key in records if key.startswith(MEMORY_PREFIX)):
-            parts = decode_memory(key, records[key])
-            live = sum(part.series in where and where[part.series].recall(part.series, part, key) for part in parts)
-            if live:
-                ledger._live_parts[key] = live
-            else:
-                ledger._removed.add(key)
+        ledger._recall(records)
         return ledger
+
+    def _recall(self, records: Mapping[bytes, bytes]) -> None:
+        parts: dict[str, list[tuple[Remembered, bytes]]] = {
+            name: [] for book in self._books.values() for name in book.accounts
+        }
+        keys = sorted(key for key in records if key.startswith(MEMORY_PREFIX))
+        for key in keys:
+            for part in decode_memory(key, records[key]):
+                if part.series in parts:
+                    parts[part.series].append((part, key))
+        live: Counter[bytes] = Counter()
+        for book in self._books.values():
+            for name in book.accounts:
+                live.update(book.recall(name, parts[name]))
+        self._live_parts = dict(live)
+        self._removed.update(key for key in keys if key not in live)
 
     def place(self, group_id: str) -> Place:
         """A group's place. KeyError when the ledger does not know the group."""

@@ -133,6 +133,11 @@ class Memory:
         if revision:
             self._revisions.update(dict.fromkeys(instants_ns, revision))
 
+    def extend(self, instants: bytes, values: bytes) -> None:
+        """Remember, as published with revision 0, packed columns of samples that are all newer than any remembered."""
+        self._instants.frombytes(instants)
+        self._values.frombytes(values)
+
     def _merge(self, instants_ns: Sequence[int], numbers: array[float]) -> None:
         for instant_ns, number in zip(instants_ns, numbers, strict=True):
             at = bisect_left(self._instants, instant_ns)
