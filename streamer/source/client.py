@@ -134,6 +134,7 @@ class ApiClient:
 
     async def _send(self, request: Request, bearer: str, lane: Lane) -> Reply:
         sent = Request(request.method, request.path, request.body, request.content_type, SecretStr(bearer))
+        await self._throttle.opened()  # it may have closed while the token was minted
         try:
             reply = await self._transport.send(sent)
             failpoint("request.answered")

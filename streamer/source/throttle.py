@@ -94,6 +94,11 @@ class Throttle:
         finally:
             self._release()
 
+    async def opened(self) -> None:
+        """Return while the gate is open: for the holder of a permit who could not send at once."""
+        while (held_s := self.held_for_s) > 0:
+            await self._clock.sleep(held_s)
+
     def hold(self, seconds: float) -> None:
         """Close the gate for all, as ``Retry-After`` asks; at most an hour, and never for shorter than it was."""
         if not 0 < seconds < float("inf"):

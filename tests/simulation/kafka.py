@@ -21,14 +21,15 @@ from streamer.bus.producer import KafkaWriter
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
 from streamer.errors import BusUnreachable
+from tests.simulation.processes import Gate
 from tests.simulation.swarm import Swarm
 
 SAMPLES, STATE = "samples", "state"
 TOPICS = TopicSettings(samples=SAMPLES, state=STATE, completeness="completeness", gaps="gaps", signals="signals")
 BATCH_RECORDS = 40
 TRANSACTION_TIMEOUT_S = 10.0
-SHARDS = 2
 PARTITIONS = 4
+"""Of the samples topic: a multiple of every number of shards that a shape has."""
 
 
 class Logged(NamedTuple):
@@ -65,26 +66,6 @@ class Metadata(NamedTuple):
     """What is told of a batch that was delivered."""
 
     offset: int
-
-
-class Gate:
-    """Lets through what a process does to the world outside: never when it is dead, later when it is frozen."""
-
-    def __init__(self) -> None:
-        self.is_dead = False
-        self._thawed = asyncio.Event()
-        self._thawed.set()
-
-    def freeze(self) -> None:
-        self._thawed.clear()
-
-    def thaw(self) -> None:
-        self._thawed.set()
-
-    async def passed(self) -> None:
-        await self._thawed.wait()
-        if self.is_dead:
-            await asyncio.Event().wait()
 
 
 class Kafka:
@@ -252,15 +233,16 @@ class Producer:
 class Bus:
     """The bus of one process: the real writer on modelled producers."""
 
-    def __init__(self, kafka: Kafka, gate: Gate) -> None:
+    def __init__(self, kafka: Kafka, gate: Gate, shards: int) -> None:
         self._kafka = kafka
         self._gate = gate
+        self._shards = shards
 
     async def open(self) -> None:
         await self._reached()
 
     def membership(self) -> Alone:
-        return Alone(SHARDS)
+        return Alone(self._shards)
 
     def partition_of(self, key: bytes) -> int:
         return partition_of(key, PARTITIONS)
@@ -269,7 +251,7 @@ class Bus:
         writer = KafkaWriter(
             lambda: Producer(self._kafka, self._gate, str(shard)),
             topics=TOPICS,
-            partitions=dict.fromkeys(("completeness", "gaps", "signals"), SHARDS),
+            partitions=dict.fromkeys(("completeness", "gaps", "signals"), self._shards),
             shard=shard,
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
@@ -285,7 +267,7 @@ class Bus:
 
     async def _read_ends(self, shard: int) -> dict[int, int]:
         await self._reached()
-        return {at: self._kafka.ends.get((SAMPLES, at), 0) for at in range(shard, PARTITIONS, SHARDS)}
+        return {at: self._kafka.ends.get((SAMPLES, at), 0) for at in range(shard, PARTITIONS, self._shards)}
 
     async def _reached(self) -> None:
         await self._gate.passed()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from streamer.ledger.codec import PLACE_PREFIX, PlaceRecord, decode_place
-from streamer.model import NS_PER_S, Series, Value
+from streamer.ledger.intervals import without
+from streamer.model import NS_PER_S, Interval, Series, Value
 from streamer.source.instants import parse_instant
 from tests.simulation.kafka import SAMPLES, Logged
-from tests.simulation.plant import LAST_AGE_NS, PERIOD_NS, RAW, Plant
+from tests.simulation.plant import RAW, Plant, Sample
 from tests.simulation.service import Service, Violation
+from tests.simulation.shape import Shape
+from tests.simulation.shown import unasked
+from tests.support.virtual_time import EPOCH_NS
+
+START_NS = EPOCH_NS - 30 * NS_PER_S
+"""Since when every series is configured, see ``shape.START``."""
 
 
 class Event(msgspec.Struct):
@@ -21,6 +29,15 @@ class Event(msgspec.Struct):
     timestamp: str
     value: Value
     revision: int
+    late: bool
+
+
+class Standing(NamedTuple):
+    """How far a series is, as last committed."""
+
+    frontier_ns: int = START_NS
+    settled_ns: int = START_NS
+    holes: tuple[Interval, ...] = ()
 
 
 _decode = msgspec.json.Decoder(Event).decode
@@ -34,15 +51,15 @@ class Oracle:
         commits: how many there were.
     """
 
-    def __init__(self, plant: Plant, service: Service) -> None:
+    def __init__(self, plant: Plant, service: Service, shape: Shape) -> None:
         self._plant = plant
         self._service = service
+        self._shape = shape
         self.chains: dict[tuple[int, int], list[Value]] = {}
         self.commits = 0
-        self._places: dict[tuple[int, str], PlaceRecord] = {}
-        self._started_ns: dict[int, int] = {}
+        self._standings: dict[Series, Standing] = {}
 
-    def committed(self, changes: Mapping[bytes, bytes | None], records: list[Logged], shard: int) -> None:
+    def committed(self, changes: Mapping[bytes, bytes | None], records: Sequence[Logged]) -> None:
         """A transaction counts from now on. Raises Violation."""
         self.commits += 1
         for record in records:
@@ -50,63 +67,96 @@ class Oracle:
                 self._published(_decode(record.value))
         for key, value in changes.items():
             if key.startswith(PLACE_PREFIX) and value is not None:
-                self._placed(shard, decode_place(key, value), key.decode())
+                self._placed(decode_place(key, value))
 
     def _published(self, event: Event) -> None:
         instant_ns, _ = parse_instant(event.timestamp)
+        about = f"{event.index} at {event.timestamp}: {event.value}"
         chain = self.chains.setdefault((event.index, instant_ns), [])
         if event.revision != len(chain):
-            raise Violation(f"{event.index} at {event.timestamp}: revision {event.revision} after {chain}")
+            raise Violation(f"{about}: revision {event.revision} after {chain}")
         if chain and _is_same(chain[-1], event.value):
-            raise Violation(f"{event.index} at {event.timestamp}: {event.value} published twice")
+            raise Violation(f"{about} published twice")
         if event.index in RAW:
             sample = self._plant.sample(event.index, instant_ns // NS_PER_S)
-            if sample is None or sample.instant_ns != instant_ns or event.value not in (sample.first, sample.final):
-                raise Violation(f"{event.index} at {event.timestamp}: {event.value} was never shown ({sample})")
-        elif instant_ns % PERIOD_NS:
-            raise Violation(f"{event.index} at {event.timestamp}: a window off the grid")
+            if sample is None or sample.instant_ns != instant_ns or sample.visible_ns > self._service.now_ns():
+                raise Violation(f"{about} was never shown ({sample})")
+            if not any(_is_same(event.value, value) for value in (sample.first, sample.final)):
+                raise Violation(f"{about} was never shown ({sample})")
+        elif instant_ns % self._shape.period_ns:
+            raise Violation(f"{about}: a window off the grid")
+        self._check_late(event, instant_ns)
         chain.append(event.value)
 
-    def _placed(self, shard: int, place: PlaceRecord, key: str) -> None:
-        now_ns = self._service.now_ns() + max(0, self._service.skew_ns)
+    def _check_late(self, event: Event, instant_ns: int) -> None:
+        watermark_ns = self._standing(event.index).frontier_ns - self._shape.overlap_s * NS_PER_S
+        if event.revision == 0 and event.late != (instant_ns < watermark_ns):
+            raise Violation(f"{event}: the watermark was {(instant_ns - watermark_ns) / NS_PER_S} s before it")
+
+    def _standing(self, index: int) -> Standing:
+        found = (standing for series, standing in self._standings.items() if series.signal.index == index)
+        return next(found, Standing())
+
+    def _placed(self, place: PlaceRecord) -> None:
+        now_ns = self._service.now_ns() + max(0, self._service.skew_ns())
         if place.frontier > now_ns:
-            raise Violation(f"{key}: the frontier is {(place.frontier - now_ns) / NS_PER_S} s ahead of the service")
-        before = self._places.get((shard, key))
-        if before is not None and before.series == place.series:
-            if place.frontier < before.frontier:
-                raise Violation(f"{key}: the frontier went back")
-            self._check_settled(place, before.revisited[-1][1])
-        self._places[shard, key] = place
-
-    def _check_settled(self, place: PlaceRecord, from_ns: int) -> None:
-        """What whole answers have shown of what is settled from now on must be published, or lie in a hole."""
+            raise Violation(f"{place.series}: the frontier is {(place.frontier - now_ns) / NS_PER_S} s ahead")
         for at, name in enumerate(place.series):
-            index = Series.parse(name).signal.index
-            if index not in RAW:
-                continue
-            whole = self._service.first_whole.get(index, {})
-            holes = [(start_ns, end_ns) for position, start_ns, end_ns, _ in place.holes if position == at]
-            for sample in self._plant.raw(index, from_ns, place.revisited[-1][1]):
-                shown_ns = whole.get(sample.instant_ns // NS_PER_S)
-                is_due = shown_ns is not None and sample.visible_ns <= shown_ns and sample.first is not None
-                in_hole = any(start_ns <= sample.instant_ns < end_ns for start_ns, end_ns in holes)
-                if is_due and not in_hole and (index, sample.instant_ns) not in self.chains:
-                    raise Violation(f"{name}: {sample} is settled, not published, and in no hole")
+            series = Series.parse(name)
+            holes = tuple(Interval(start_ns, end_ns) for position, start_ns, end_ns, _ in place.holes if position == at)
+            standing = Standing(place.frontier, place.revisited[-1][1], holes)
+            before = self._standings.get(series, Standing())
+            if standing.frontier_ns < before.frontier_ns or standing.settled_ns < before.settled_ns:
+                raise Violation(f"{name}: the frontier went back from {before} to {standing}")
+            self._check_covered(series, before, standing)
+            self._check_settled(series, before, standing)
+            self._standings[series] = standing
 
-    def missing(self, starts_ns: Mapping[int, int], until_ns: int) -> list[str]:
+    def _check_covered(self, series: Series, before: Standing, standing: Standing) -> None:
+        """What is behind the frontier, and was not or lay in a hole, was asked for, and what it showed is published."""
+        index, shown = series.signal.index, self._service.shown
+        left_out = shown.left_out.get(index, set())
+        for piece in _newly_covered(before, standing):
+            gap = unasked(shown.asked.get(index, []), piece)
+            if gap is not None:
+                raise Violation(
+                    f"{series.name}: {gap} is behind the frontier, in no hole, and nobody ever asked for it"
+                )
+            for sample in self._due(series, piece):
+                if sample // NS_PER_S not in left_out:
+                    raise Violation(f"{series.name} at {sample}: is behind the frontier, was shown, is not published")
+
+    def _check_settled(self, series: Series, before: Standing, standing: Standing) -> None:
+        """What is settled from now on and was ever shown is published, or lies in a hole, whatever was left out."""
+        for piece in _outside(Interval(before.settled_ns, standing.settled_ns), standing.holes):
+            for sample in self._due(series, piece):
+                raise Violation(f"{series.name} at {sample}: is settled, not published, and in no hole")
+
+    def _due(self, series: Series, interval: Interval) -> Iterator[int]:
+        """Instants of samples that every whole answer has shown, and that are not published."""
+        index = series.signal.index
+        for sample in self._plant.raw(index, *interval) if index in RAW else ():
+            whole_ns = self._service.shown.whole_since_ns(index, sample.instant_ns)
+            is_shown = whole_ns is not None and sample.visible_ns <= whole_ns and self._is_wanted(sample)
+            if is_shown and (index, sample.instant_ns) not in self.chains:
+                yield sample.instant_ns
+
+    def _is_wanted(self, sample: Sample) -> bool:
+        """Whether an event must follow whenever the sample is first seen: not if it may be null then."""
+        return self._shape.nulls == "publish" or not (sample.first is None or sample.final is None)
+
+    def missing(self, indexes: Iterable[int], until_ns: int) -> list[str]:
         """What the guarantee asks for at the end, and is not there.
 
         Args:
-            starts_ns: by index, since when it was configured.
+            indexes: of the signals that are configured.
             until_ns: everything before is settled.
         """
-        guaranteed_ns = LAST_AGE_NS - max(0, self._service.skew_ns)
+        guaranteed_ns = self._shape.last_age_ns - max(0, self._service.skew_ns())
         found: list[str] = []
-        for index, start_ns in starts_ns.items():
-            expected = self._raw(index, start_ns, until_ns, guaranteed_ns)
-            if index not in RAW:
-                expected = self._resampled(index, start_ns, until_ns, guaranteed_ns)
-            for instant_ns, allowed in expected:
+        for index in indexes:
+            expect = self._raw if index in RAW else self._resampled
+            for instant_ns, allowed in expect(index, until_ns, guaranteed_ns):
                 chain = self.chains.get((index, instant_ns))
                 if chain is None:
                     found.append(f"{index} at {instant_ns}: lost")
@@ -114,22 +164,48 @@ class Oracle:
                     found.append(f"{index} at {instant_ns}: ends with {chain[-1]}, not one of {allowed}")
         return found
 
-    def _raw(self, index: int, start_ns: int, end_ns: int, within_ns: int) -> Iterable[tuple[int, list[Value]]]:
-        for sample in self._plant.raw(index, start_ns, end_ns):
-            if sample.first is None or sample.visible_ns > sample.instant_ns + within_ns:
+    def is_fresh(self, index: int, since_ns: int) -> bool:
+        """Whether the newest sample that a signal has shown by then, and without delay, is published."""
+        prompt = [
+            sample.instant_ns
+            for sample in self._plant.raw(index, since_ns - 60 * NS_PER_S, since_ns)
+            if sample.visible_ns - sample.instant_ns < NS_PER_S // 2 and self._is_wanted(sample)
+        ]
+        return (index, prompt[-1]) in self.chains
+
+    def _raw(self, index: int, end_ns: int, within_ns: int) -> Iterable[tuple[int, list[Value]]]:
+        for sample in self._plant.raw(index, START_NS, end_ns):
+            if sample.visible_ns > sample.instant_ns + within_ns:
                 continue
             is_final = sample.revised_ns is None or sample.revised_ns <= sample.instant_ns + within_ns
-            yield sample.instant_ns, [sample.final] if is_final else [sample.first, sample.final]
+            allowed = [sample.final] if is_final else [sample.first, sample.final]
+            is_numbered = is_final and sample.final is not None  # what was null begins with its number
+            if self._is_wanted(sample) or is_numbered or (index, sample.instant_ns) in self.chains:
+                yield sample.instant_ns, allowed
 
-    def _resampled(self, index: int, start_ns: int, end_ns: int, within_ns: int) -> Iterable[tuple[int, list[Value]]]:
-        for window_ns in range(-(-start_ns // PERIOD_NS) * PERIOD_NS, end_ns - PERIOD_NS, PERIOD_NS):
-            samples = self._plant.raw(index, window_ns, window_ns + PERIOD_NS)
+    def _resampled(self, index: int, end_ns: int, within_ns: int) -> Iterable[tuple[int, list[Value]]]:
+        period_ns = self._shape.period_ns
+        for window_ns in range(-(-START_NS // period_ns) * period_ns, end_ns - period_ns, period_ns):
+            samples = self._plant.raw(index, window_ns, window_ns + period_ns)
             if any(one.visible_ns > window_ns + within_ns for one in samples):
                 continue  # it changes once more after the last look
             if any(one.revised_ns is not None and one.revised_ns > window_ns + within_ns for one in samples):
                 continue
-            shown = self._plant.sums(index, window_ns, window_ns + PERIOD_NS, window_ns + LAST_AGE_NS + within_ns)
+            shown = self._plant.sums(index, window_ns, window_ns + period_ns, period_ns, end_ns + within_ns)
             yield from ((instant_ns, [value]) for instant_ns, value in shown)
+
+
+def _newly_covered(before: Standing, standing: Standing) -> Iterator[Interval]:
+    for covered in (*before.holes, Interval(before.frontier_ns, standing.frontier_ns)):
+        yield from _outside(covered, standing.holes)
+
+
+def _outside(interval: Interval, holes: Sequence[Interval]) -> list[Interval]:
+    """What of an interval lies in no hole."""
+    pieces = [interval] if interval.start_ns < interval.end_ns else []
+    for hole in holes:
+        pieces = [rest for piece in pieces for rest in without(piece, hole)]
+    return pieces
 
 
 def _is_same(one: Value, other: Value) -> bool:

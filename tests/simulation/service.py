@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from email.utils import formatdate
 from random import Random
 from typing import Any
@@ -11,12 +12,14 @@ from urllib.parse import parse_qs
 import orjson
 
 from streamer.errors import SourceUnreachable
-from streamer.model import NS_PER_S, Value
+from streamer.model import NS_PER_S, Interval, Value
 from streamer.source.instants import instant_text, parse_instant
 from streamer.source.retry_after import parse_http_date, parse_retry_after
 from streamer.source.transport import Reply, Request
-from tests.simulation.kafka import Gate
+from tests.simulation.chronicle import SECRET_MARK
 from tests.simulation.plant import DATABASE, FIRST_NS, RAW, RESAMPLED, Plant
+from tests.simulation.processes import MOST_DRIFT_PPM, Gate
+from tests.simulation.shown import About, Shown
 from tests.simulation.swarm import Swarm
 from tests.support.virtual_time import VirtualClock
 
@@ -24,11 +27,11 @@ MOST_IN_FLIGHT = 4
 MOST_SIGNALS = 20
 LONGEST_RAW_NS = 1800 * NS_PER_S
 TIMEOUT_S = 30.0
-TOKEN_PATH = "v1/auth/token"
+TOKEN_LIFE_S = 300
 ROUNDED_S = 0.001
+TOKEN_PATH = "v1/auth/token"
 URL = "https://tenant.example/rt-api/api/"
 
-BROKEN_RULE = "the client broke a rule"
 Row = tuple[int, int, Value]
 
 
@@ -36,46 +39,79 @@ class Violation(AssertionError):
     """The daemon did what it must never do."""
 
 
-class Service:
-    """What all processes talk to."""
+@dataclass(frozen=True, slots=True)
+class Told(Reply):
+    """A reply that knows what it is about, for the oracle; the daemon does not look."""
 
-    def __init__(self, plant: Plant, clock: VirtualClock, swarm: Swarm, random: Random, skew_ns: int) -> None:
+    about: About | None = None
+
+
+class Service:
+    """What all processes talk to.
+
+    Args:
+        plant: what it knows.
+        clock: true time, in which samples have their instants.
+        swarm: what goes wrong.
+        random: how.
+        period_ns: the resample period that is allowed.
+        skew_ns: how far its own clock is ahead of true time in the beginning; it drifts as well.
+    """
+
+    def __init__(
+        self, plant: Plant, clock: VirtualClock, swarm: Swarm, random: Random, *, period_ns: int, skew_ns: int
+    ) -> None:
         self.plant = plant
         self.clock = clock
         self.swarm = swarm
         self.random = random
-        self.skew_ns = skew_ns
-        self.secret = "secret-0"
+        self.secret = ""
         self.is_away = False
         self.is_token_service_away = False
         self.silent: dict[int, float] = {}
         self.in_flight = 0
         self.requests = 0
         self.tokens: dict[str, float] = {}
-        self.first_whole: dict[int, dict[int, int]] = {}
-        """By index and second of the epoch: when an answer that left nothing out first covered all of it."""
+        self.shown = Shown()
+        self._period_ns = period_ns
+        self._skew_ns = skew_ns
+        self._drift_ppm = random.uniform(-MOST_DRIFT_PPM, MOST_DRIFT_PPM)
+        self.rotate()
 
     def rotate(self) -> None:
         """Another secret from now on; tokens minted with the old one are revoked."""
-        self.secret = f"secret-{self.random.randrange(10**9)}"
+        self.secret = f"{SECRET_MARK}/{self.random.randrange(10**9)} +&%"
         self.tokens.clear()
 
     def now_ns(self) -> int:
         """True time, in which samples have their instants."""
         return self.clock.service_ns()
 
-    def reply(self, status: int, body: bytes, retry_after: str | None = None) -> Reply:
-        date_ns = parse_http_date(formatdate((self.now_ns() + self.skew_ns) // NS_PER_S, usegmt=True))
-        kind = "application/json" if status < 300 else "application/problem+json"
-        return Reply(URL, status, body, kind, date_ns, parse_retry_after(retry_after, date_ns))
-
-    def problem(self, status: int, retry_after: str | None = None) -> Reply:
-        return self.reply(status, orjson.dumps({"status": status, "title": "no", "detail": "not now"}), retry_after)
-
     def now_s(self) -> float:
+        """Seconds since the simulation began."""
         return self.clock.monotonic_ns() / NS_PER_S
 
-    async def answer(self, request: Request) -> Reply:
+    def skew_ns(self) -> int:
+        """How far the service's own clock is ahead of true time now."""
+        return self._skew_ns + int(self.clock.monotonic_ns() * self._drift_ppm / 1e6)
+
+    def date_s(self) -> int:
+        """The service's own time, as its ``Date`` headers say."""
+        return (self.now_ns() + self.skew_ns()) // NS_PER_S
+
+    def reply(self, status: int, body: bytes, retry_after: str | None = None, about: About | None = None) -> Told:
+        date_ns = None
+        if not self.swarm.strikes("no_date"):
+            date_ns = parse_http_date(formatdate(self.date_s(), usegmt=True))
+        kind = "application/json" if status < 300 else "application/problem+json"
+        return Told(URL, status, body, kind, date_ns, parse_retry_after(retry_after, date_ns), about)
+
+    def problem(self, status: int, sent: str, retry_after: str | None = None) -> Told:
+        """A refusal; now and then with the secret or token that was sent in its detail."""
+        detail = f"not now, not with {sent}" if self.swarm.strikes("secret_echoed") else "not now"
+        return self.reply(status, orjson.dumps({"status": status, "title": "no", "detail": detail}), retry_after)
+
+    async def answer(self, request: Request) -> Told:
         """The reply to a request. Raises SourceUnreachable for a connection that breaks."""
         self.requests += 1
         if self.is_away:
@@ -86,39 +122,39 @@ class Service:
             raise SourceUnreachable("dropped")
         if self.swarm.strikes("slow"):
             await asyncio.sleep(self.random.uniform(1, 40))
-        assert request.body is not None or request.method == "GET"
         if request.path == TOKEN_PATH:
             return self._token(request)
         return await self._authorised(request)
 
-    def _token(self, request: Request) -> Reply:
+    def _token(self, request: Request) -> Told:
         if self.is_token_service_away:
             raise SourceUnreachable("token service away")
         assert request.body is not None
         if request.content_type != "application/x-www-form-urlencoded":
-            return self.problem(400)
-        if parse_qs(request.body.get_secret_value())["client_secret"] != [self.secret]:
-            return self.problem(401)
-        token = f"token-{self.random.randrange(10**12)}"
-        self.tokens[token] = self.now_s() + 300
-        return self.reply(200, orjson.dumps({"access_token": token, "expires_in": 300}))
+            return self.problem(400, self.secret)
+        [sent] = parse_qs(request.body.get_secret_value())["client_secret"]
+        if sent != self.secret:
+            return self.problem(401, sent)
+        token = f"{SECRET_MARK}-{self.random.randrange(10**12)}"
+        self.tokens[token] = self.now_s() + TOKEN_LIFE_S
+        return self.reply(200, orjson.dumps({"access_token": token, "expires_in": TOKEN_LIFE_S}))
 
-    async def _authorised(self, request: Request) -> Reply:
+    async def _authorised(self, request: Request) -> Told:
         assert request.bearer is not None
-        now_s = self.now_s()
-        if self.tokens.get(request.bearer.get_secret_value(), 0) < now_s or self.swarm.strikes("status_401"):
-            return self.problem(401)
-        if self.in_flight >= MOST_IN_FLIGHT:
-            raise Violation(f"{self.in_flight + 1} requests in flight")
+        bearer = request.bearer.get_secret_value()
+        if self.tokens.get(bearer, 0) < self.now_s() or self.swarm.strikes("status_401"):
+            return self.problem(401, bearer)
+        if self.in_flight >= MOST_IN_FLIGHT:  # of several processes: each keeps to its own four
+            return self._not_now(429, bearer)
         self.in_flight += 1
         try:
             await asyncio.sleep(self.random.uniform(0.001, 0.01))
             for status in (403, 500, 504):
                 if self.swarm.strikes(f"status_{status}"):
-                    return self.problem(status)
+                    return self.problem(status, bearer)
             for status in (429, 503):
                 if self.swarm.strikes(f"status_{status}"):
-                    return self._not_now(status)
+                    return self._not_now(status, bearer)
             if request.path == "v1/measurements":
                 return self.reply(200, self._catalogue())
             assert request.body is not None
@@ -126,12 +162,12 @@ class Service:
         finally:
             self.in_flight -= 1
 
-    def _not_now(self, status: int) -> Reply:
+    def _not_now(self, status: int, bearer: str) -> Told:
         wait_s = self.random.choice([0, 1, 2, 5, 20])
         form = self.random.choice(["none", "seconds", "date", "garbage"])
-        date_s = (self.now_ns() + self.skew_ns) // NS_PER_S + wait_s
-        forms = {"none": None, "seconds": str(wait_s), "date": formatdate(date_s, usegmt=True), "garbage": "soon"}
-        return self.problem(status, forms[form])
+        date = formatdate(self.date_s() + wait_s, usegmt=True)
+        forms = {"none": None, "seconds": str(wait_s), "date": date, "garbage": "soon"}
+        return self.problem(status, bearer, forms[form])
 
     def _catalogue(self) -> bytes:
         return orjson.dumps(
@@ -141,53 +177,66 @@ class Service:
             ]
         )
 
-    def _query(self, body: dict[str, Any]) -> Reply:
+    def _query(self, body: dict[str, Any]) -> Told:
         indexes = [int(text) for text in body["measurementIndexes"]]
-        start_ns, end_ns = parse_instant(body["startTime"])[0], parse_instant(body["endTime"])[0]
-        if not 0 < len(indexes) <= MOST_SIGNALS:
-            raise Violation(f"{len(indexes)} signals in one request")
+        asked = Interval(parse_instant(body["startTime"])[0], parse_instant(body["endTime"])[0])
         is_raw = "windowPeriod" not in body
-        if is_raw and end_ns - start_ns >= LONGEST_RAW_NS:
-            raise Violation(f"a raw range of {(end_ns - start_ns) / NS_PER_S} s")
-        if end_ns <= start_ns:
-            raise Violation("an empty range")
+        _check_limits(indexes, asked, is_raw)
         now_ns, now_s = self.now_ns(), self.now_s()
         rows: list[Row] = []
+        whole: list[int] = []
         for index in indexes:
             if self.silent.get(index, 0) > now_s or self.swarm.strikes("left_out"):
+                self.shown.leave_out(index, asked)
                 continue
-            show = self.plant.shown if is_raw else self.plant.sums
-            rows += ((index, at_ns, value) for at_ns, value in show(index, start_ns, end_ns, now_ns))
             if is_raw:
-                whole = self.first_whole.setdefault(index, {})
-                for second in range(-(-start_ns // NS_PER_S), end_ns // NS_PER_S):
-                    whole.setdefault(second, now_ns)
-        return self._disfigured(rows, start_ns, end_ns)
-
-    def _disfigured(self, rows: list[Row], start_ns: int, end_ns: int) -> Reply:
-        written: list[dict[str, Any]] = [
-            {"index": index, "timestamp": self._text(at_ns), "value": value} for index, at_ns, value in rows
-        ]
-        if self.swarm.strikes("shuffled"):
-            self.random.shuffle(written)
-        if written and self.swarm.strikes("doubled"):
-            written.append(self.random.choice(written))
-        if written and self.swarm.strikes("out_of_range"):
-            stray = dict(self.random.choice(written))
-            stray["timestamp"] = self._text(self.random.choice([start_ns - NS_PER_S, end_ns]))
-            written.append({**stray, "value": 987654.0})
-            written.append({**stray, "index": 999})
-        if written and self.swarm.strikes("unreadable_row"):
-            at = self.random.randrange(len(written))
-            written[at]["value"] = {"no": "number"}
+                found = self.plant.shown(index, *asked, now_ns)
+            else:
+                found = self.plant.sums(index, *asked, self._period_ns, now_ns)
+            rows += ((index, at_ns, value) for at_ns, value in found)
+            whole.append(index)
+        written = [self._row(*row) for row in rows]
+        whole = self._disfigured(written, asked, whole)
         encoded = orjson.dumps(written)
         if self.swarm.strikes("broken_body"):
-            encoded = encoded[: len(encoded) // 2]
-        return self.reply(200, encoded)
+            encoded, indexes, whole = encoded[: len(encoded) // 2], [], []
+        return self.reply(200, encoded, about=About(asked, indexes, whole, now_ns))
 
-    def _text(self, at_ns: int) -> str:
+    def _row(self, index: int, at_ns: int, value: Value) -> dict[str, Any]:
+        """One number has several forms: 1 and 1.0, 0 and -0."""
         text = instant_text(at_ns)
-        return self.random.choice([text, text.removesuffix("Z"), text.replace("Z", "+00:00")])
+        text = self.random.choice([text, text.removesuffix("Z"), text.replace("Z", "+00:00")])
+        if value is not None and abs(value) < 10 and value == int(value):
+            value = self.random.choice([int(value), float(value), float(value) if value else -0.0])
+        return {"index": index, "timestamp": text, "value": value}
+
+    def _disfigured(self, written: list[dict[str, Any]], asked: Interval, whole: list[int]) -> list[int]:
+        """Spoil an answer, row by row; what is left of the signals that it shows whole."""
+        if self.swarm.strikes("shuffled"):
+            self.random.shuffle(written)
+        if not written:
+            return whole
+        if self.swarm.strikes("doubled"):
+            written.append(self.random.choice(written))
+        if self.swarm.strikes("out_of_range"):
+            stray = dict(self.random.choice(written))
+            stray["timestamp"] = instant_text(self.random.choice([asked.start_ns - NS_PER_S, asked.end_ns]))
+            written.append({**stray, "value": 987654.0})
+            written.append({**stray, "index": 999})
+        if self.swarm.strikes("unreadable_row"):
+            at = self.random.randrange(len(written))
+            written[at] = {**written[at], "value": {"no": "number"}}
+            return [index for index in whole if index != written[at]["index"]]
+        return whole
+
+
+def _check_limits(indexes: list[int], asked: Interval, is_raw: bool) -> None:
+    if not 0 < len(indexes) <= MOST_SIGNALS:
+        raise Violation(f"{len(indexes)} signals in one request")
+    if is_raw and asked.end_ns - asked.start_ns >= LONGEST_RAW_NS:
+        raise Violation(f"a raw range of {(asked.end_ns - asked.start_ns) / NS_PER_S} s")
+    if asked.end_ns <= asked.start_ns:
+        raise Violation("an empty range")
 
 
 class Line:
@@ -196,21 +245,36 @@ class Line:
     def __init__(self, service: Service, gate: Gate) -> None:
         self._service = service
         self._gate = gate
+        self._in_flight = 0
         self._closed_until_s = 0.0
 
     async def send(self, request: Request) -> Reply:
         await self._gate.passed()
-        if request.path != TOKEN_PATH and self._service.now_s() < self._closed_until_s:
+        if request.path == TOKEN_PATH:
+            return await self._carried(request)
+        if self._service.now_s() < self._closed_until_s:
             raise Violation(f"a request {self._closed_until_s - self._service.now_s():.3f} s before Retry-After allows")
+        if self._in_flight >= MOST_IN_FLIGHT:
+            raise Violation(f"{self._in_flight + 1} requests of one process in flight")
+        self._in_flight += 1
+        try:
+            reply = await self._carried(request)
+        finally:
+            self._in_flight -= 1
+        if reply.about is not None:
+            self._service.shown.deliver(reply.about)
+        if reply.retry_after_s is not None:
+            until_s = self._service.now_s() + reply.retry_after_s - ROUNDED_S
+            self._closed_until_s = max(self._closed_until_s, until_s)
+        return reply
+
+    async def _carried(self, request: Request) -> Told:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 reply = await self._service.answer(request)
         except TimeoutError:
             raise SourceUnreachable("no answer in time") from None
         await self._gate.passed()
-        if reply.retry_after_s is not None:
-            until_s = self._service.now_s() + reply.retry_after_s - ROUNDED_S
-            self._closed_until_s = max(self._closed_until_s, until_s)
         return reply
 
     async def close(self) -> None:

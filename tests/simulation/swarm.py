@@ -16,8 +16,10 @@ REQUEST_FAULTS = {
     "status_500": (0.001, 0.03),
     "status_503": (0.001, 0.03),
     "status_504": (0.001, 0.05),
+    "secret_echoed": (0.05, 1.0),
     "dropped": (0.001, 0.05),
     "slow": (0.0005, 0.01),
+    "no_date": (0.001, 0.2),
     "broken_body": (0.001, 0.03),
     "left_out": (0.001, 0.05),
     "shuffled": (0.01, 0.5),
@@ -25,7 +27,7 @@ REQUEST_FAULTS = {
     "out_of_range": (0.01, 0.3),
     "unreadable_row": (0.001, 0.03),
 }
-"""Chance for a request."""
+"""Chance for a request, or for an answer that can have it."""
 
 COMMIT_FAULTS = {
     "start_failed": (0.01, 0.2),
@@ -42,14 +44,26 @@ EVENTS = {
     "secret_rotated": (0.1, 0.5),
     "signal_silent": (0.2, 3.0),
     "broker_away": (0.1, 1.0),
-    "killed": (0.2, 4.0),
+    "killed": (0.1, 2.0),
+    "killed_at_step": (0.2, 4.0),
+    "killed_at_failpoint": (0.2, 4.0),
+    "drained": (0.1, 1.0),
     "zombie": (0.1, 1.0),
+    "rolled_out": (0.1, 0.5),
+    "suspended": (0.1, 1.0),
     "wall_clock_stepped": (0.1, 2.0),
     "reconfigured": (0.1, 0.7),
 }
 """Times a virtual minute."""
 
+LONG_OUTAGES = ("api_away_for_long", "broker_away_for_long")
+"""For 20 minutes to 2 hours, once in a seed that has it."""
+
+LONG_OUTAGE_SHARE = 0.05
 OFF_SHARE = 1 / 3
+
+KINDS = (*REQUEST_FAULTS, *COMMIT_FAULTS, *EVENTS, *LONG_OUTAGES)
+"""All kinds of faults."""
 
 
 class Swarm:

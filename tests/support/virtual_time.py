@@ -1,6 +1,7 @@
 """An event loop whose time jumps to the next timer whenever there is nothing else to do.
 
-Hours pass in seconds, and the same run gives the same order of events.
+Hours pass in seconds, and the same run gives the same order of events, in every process and on every Python: sets of
+tasks and futures, over which asyncio iterates, are ordered by their numbers and not by where they lie in memory.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any, TypeVar
 
 from streamer.model import NS_PER_S
@@ -34,30 +36,63 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
+class _NumberedTask(asyncio.Task[Any]):
+    def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any], **options: Any) -> None:
+        self._number = number
+        super().__init__(coroutine, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class _NumberedFuture(asyncio.Future[Any]):
+    def __init__(self, number: int, *, loop: asyncio.AbstractEventLoop) -> None:
+        self._number = number
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """A loop on virtual time. Threads and sockets have no place in it."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
+        self._numbers = count()
         super().__init__(self._jumping)
+        self.set_task_factory(self._numbered_task)
 
     def time(self) -> float:
         """Seconds of virtual time since the loop began."""
         return self._jumping.jumped_s
 
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future that sets keep in the order of creation."""
+        return _NumberedFuture(next(self._numbers), loop=self)
+
+    def _numbered_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        return _NumberedTask(next(self._numbers), coroutine, loop=loop, **options)
+
 
 class VirtualClock:
-    """The program's clock on virtual time. ``wall_offset_ns`` is the error of the host's wall clock."""
+    """The program's clock on virtual time. ``wall_offset_ns`` is the error of the host's wall clock.
 
-    def __init__(self) -> None:
+    Args:
+        drift_ppm: by how much true time runs faster than this host's.
+    """
+
+    def __init__(self, drift_ppm: float = 0.0) -> None:
         self.wall_offset_ns = 0
+        self._drift_ppm = drift_ppm
 
     def monotonic_ns(self) -> int:
         return round(asyncio.get_running_loop().time() * NS_PER_S)
 
     def service_ns(self) -> int:
         """The true time, as the service has it."""
-        return EPOCH_NS + self.monotonic_ns()
+        run_ns = self.monotonic_ns()
+        return EPOCH_NS + run_ns + int(run_ns * self._drift_ppm / 1e6)
 
     def wall_ns(self) -> int:
         return self.service_ns() + self.wall_offset_ns

@@ -17,7 +17,8 @@ from yarl import URL
 
 from streamer.errors import SourceUnreachable
 from streamer.logs import CHATTY_LOGGERS, configure_logs, register_secret
-from streamer.redaction import MINTED_SECRETS_KEPT, REDACTED, configure_secrets
+from streamer.redaction import MINTED_SECRETS_KEPT, REDACTED
+from tests.support.log_state import logging_restored
 
 Format = Literal["json", "console"]
 FORMATS: tuple[Format, ...] = ("json", "console")
@@ -29,17 +30,8 @@ DANGEROUS = ["\n", "\r", "\x1b", "\x00", "\x07", "\x7f", "\x85", "\x9b", "\u2028
 
 @pytest.fixture(autouse=True)
 def _process_logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    chatty = {name: logging.getLogger(name).level for name in CHATTY_LOGGERS}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in chatty.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    configure_secrets(())
+    with logging_restored():
+        yield
 
 
 class Stderr:

@@ -255,3 +255,19 @@ async def test_closing_closes_the_transport() -> None:
     await client.close()
     await client.close()
     assert service.transport.is_closed
+
+
+async def test_a_gate_that_closes_while_the_token_is_minted_holds_the_request_too() -> None:
+    service, clock = Service(), VirtualClock()
+    client, _, throttle, _ = parts(service, clock)
+    service.script = [problem(401)]
+    service.token_script = [reply({"access_token": "token-0", "expires_in": 3600})]
+    asking = asyncio.create_task(client.query(query_for(1)))
+    while service.minted == 0:  # noqa: ASYNC110  # the second token, after the 401
+        await asyncio.sleep(0)
+    throttle.hold(30.0)
+    await clock.advance(29.9)
+    assert len(service.transport.queries) == 1
+    await clock.advance(0.2)
+    await asking
+    assert len(service.transport.queries) == 2

@@ -1,0 +1,82 @@
+"""What the service has shown: of which signal, over which range, when, and whether the answer arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from streamer.model import NS_PER_S, Interval
+
+
+class About(NamedTuple):
+    """What an answer is about.
+
+    Attributes:
+        asked: the range.
+        indexes: the signals; none when nobody can read the answer.
+        whole: those of them of which it shows everything.
+        now_ns: what was visible at this time is shown.
+    """
+
+    asked: Interval
+    indexes: Sequence[int]
+    whole: Sequence[int]
+    now_ns: int
+
+
+class Shown:
+    """What answers have shown so far, for the oracle.
+
+    Attributes:
+        asked: by index, everything that an answer was delivered about, disjoint and ascending.
+        left_out: by index, the seconds of the epoch about which some answer left the signal out.
+    """
+
+    def __init__(self) -> None:
+        self.asked: dict[int, list[Interval]] = {}
+        self.left_out: dict[int, set[int]] = {}
+        self._first_whole: dict[int, dict[int, int]] = {}
+
+    def leave_out(self, index: int, asked: Interval) -> None:
+        """An answer leaves a signal out."""
+        self.left_out.setdefault(index, set()).update(_seconds(asked, is_touched_enough=True))
+
+    def deliver(self, about: About) -> None:
+        """An answer has arrived."""
+        asked, now_ns = about.asked, about.now_ns
+        for index in about.indexes:
+            self.asked[index] = _joined([*self.asked.get(index, []), asked])
+        for index in about.whole:
+            first = self._first_whole.setdefault(index, {})
+            for second in _seconds(asked):
+                first[second] = min(first.get(second, now_ns), now_ns)
+
+    def whole_since_ns(self, index: int, instant_ns: int) -> int | None:
+        """What was visible at this time was shown to somebody: the earliest time of all answers about an instant."""
+        return self._first_whole.get(index, {}).get(instant_ns // NS_PER_S)
+
+
+def unasked(asked: Sequence[Interval], interval: Interval) -> Interval | None:
+    """The first part of an interval that is in none of the others."""
+    start_ns = interval.start_ns
+    for one in asked:
+        if one.start_ns <= start_ns < one.end_ns:
+            start_ns = one.end_ns
+    return Interval(start_ns, interval.end_ns) if start_ns < interval.end_ns else None
+
+
+def _seconds(asked: Interval, *, is_touched_enough: bool = False) -> range:
+    """The seconds of the epoch that lie in a range, or that it touches."""
+    if is_touched_enough:
+        return range(asked.start_ns // NS_PER_S, -(-asked.end_ns // NS_PER_S))
+    return range(-(-asked.start_ns // NS_PER_S), asked.end_ns // NS_PER_S)
+
+
+def _joined(intervals: list[Interval]) -> list[Interval]:
+    result: list[Interval] = []
+    for one in sorted(intervals):
+        if result and one.start_ns <= result[-1].end_ns:
+            result[-1] = Interval(result[-1].start_ns, max(result[-1].end_ns, one.end_ns))
+        else:
+            result.append(one)
+    return result
