@@ -31,8 +31,11 @@ from streamer.status.summary import Snapshot, summarise
 CATALOGUE_EVERY_S = 300.0
 """How often the catalogue is read again; a new signal of a ``match`` appears within it."""
 
-DRAIN_S = 8.0
-"""After SIGTERM: Kubernetes and the contract give 10 s; what is not committed by then is fetched again."""
+DRAIN_S = 4.0
+"""After SIGTERM, for commits, which take milliseconds. What is not committed by then is fetched again.
+
+Kubernetes and the contract give 10 s; the rest is for ending what was left open, and for leaving the group.
+"""
 
 LONG_QUERIES = 8
 """Questions that may hold long answers in memory at once: two for each request in flight."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,6 +23,9 @@ from streamer.roster import Member
 
 HELD_WITHIN_S = 6.0
 """How long commits in flight may take to end when shards are about to move: longer than the deadline of a commit."""
+
+RELEASED_WITHIN_S = 2.0
+"""How long ending what was left open may take when the process ends."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +63,19 @@ class Membership(Protocol):
 
 
 class Tenure:
-    """One shard that this process is to own; ``generation`` is None until it is acquired and restored."""
+    """One shard that this process is to own.
+
+    Attributes:
+        released: set when it is to let go of it.
+        generation: None until it is acquired and restored.
+        is_in_doubt: whether its last generation was cut short, and may have left a transaction open.
+    """
 
     def __init__(self, shard: int) -> None:
         self.shard = shard
         self.released = asyncio.Event()
         self.generation: Generation | None = None
+        self.is_in_doubt = False
 
 
 Wanted = tuple[list[Member], asyncio.Event]
@@ -139,10 +149,10 @@ class Ownership:
                 await self._watch(telling)
         finally:
             self._is_ending = True
-            running = [*self._tasks, told, telling]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await _cancelled([*self._tasks, told])
+            if stopping.is_set():
+                await asyncio.gather(*(self._end_transaction(one) for one in self._tenures.values() if one.is_in_doubt))
+            await _cancelled([telling])
 
     async def _watch(self, telling: asyncio.Task[None], told: asyncio.Task[bool] | None = None) -> None:
         """Wait for the end of anything that ends the process, or of all shards; raise its error."""
@@ -218,6 +228,7 @@ class Ownership:
                 )
                 if isinstance(exc, OutcomeUnknown) and await self._is_taken(tenure.shard):
                     self._around.metrics.fenced.inc()
+                    tenure.is_in_doubt = False
                     await self.membership.contested(tenure.shard)
                 await self._patience.pause(failures)
                 failures += 1
@@ -236,6 +247,7 @@ class Ownership:
         """One ownership of a shard, until it is released, its members change or a commit fails."""
         members, renewed = self._wanted(tenure.shard)
         writer = await self._bus.acquire(tenure.shard)
+        tenure.is_in_doubt = True
         try:
             failpoint("shard.acquired")
             partitions = [self._bus.partition_of(member.signal.id.key.encode()) for member in members]
@@ -243,10 +255,23 @@ class Ownership:
             await generation.adopt(members, await self._service_now())
             self._took_over(tenure, generation)
             await generation.serve([tenure.released, renewed])
+            tenure.is_in_doubt = False
         finally:
             tenure.generation = None
             self._around.metrics.shards_owned.set(len(self.generations))
             await writer.close()
+
+    async def _end_transaction(self, tenure: Tenure) -> None:
+        """End what a generation cut short has left open, lest readers wait for the broker's timeout.
+
+        Acquiring the shard does that. Only before leaving: nobody else has been given the shard yet.
+        """
+        try:
+            async with asyncio.timeout(RELEASED_WITHIN_S):
+                await (await self._bus.acquire(tenure.shard)).close()
+        except (BusError, TimeoutError):
+            remedy = "The broker ends it after its timeout; readers wait for that long."
+            self._around.complaints.say("bus.transaction_left_open", f"shard {tenure.shard}", remedy=remedy)
 
     def _took_over(self, tenure: Tenure, generation: Generation) -> None:
         around, shard = self._around, tenure.shard
@@ -256,3 +281,10 @@ class Ownership:
         around.metrics.shards_owned.set(len(self.generations))
         around.complaints.over("bus.commit_failed", "bus.commit_recovered", who=str(shard))
         _log.info("ledger.restored", shard=shard, groups=len(generation.groups), entries=generation.ledger.entries)
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until all have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -174,6 +174,38 @@ def test_stopping_drains_within_ten_seconds_even_when_everything_is_away() -> No
     run_virtually(main())
 
 
+@pytest.mark.parametrize("wait_s", [0.1, 3.0], ids=["at once", "later"])
+def test_stopping_in_a_commit_that_hangs_leaves_no_transaction_open(wait_s: float) -> None:
+    """Acquiring a shard ends what was left open; readers would else wait for the broker's timeout."""
+
+    async def main() -> None:
+        site = Site(shards=1)
+        daemon = site.daemon()
+        task = asyncio.create_task(daemon.run())
+        await asyncio.sleep(30)
+        site.bus.commit_s = 1000.0
+        await asyncio.sleep(1 + wait_s)
+        hanging = site.bus.writers[0]
+        began = asyncio.get_running_loop().time()
+        daemon.stop()
+        await task
+        assert asyncio.get_running_loop().time() - began < 8
+        assert site.bus.writers[0] is not hanging
+
+    run_virtually(main())
+
+
+def test_stopping_while_nothing_is_open_acquires_nothing_more() -> None:
+    async def main() -> None:
+        site = Site(shards=1)
+        async with site.running():
+            await asyncio.sleep(30)
+            writer = site.bus.writers[0]
+        assert site.bus.writers[0] is writer
+
+    run_virtually(main())
+
+
 def test_the_wrong_wall_clock_of_the_host_changes_nothing_but_labels() -> None:
     async def main() -> None:
         site = Site()

@@ -71,7 +71,7 @@ class LocalKafka:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._broker, self._controller = _free_port(), _free_port()
+        self._broker, self._controller = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = directory / "server.properties"
         self._properties.write_text(
@@ -93,6 +93,10 @@ class LocalKafka:
     @property
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self._broker}"
+
+    @property
+    def port(self) -> int:
+        return self._broker
 
     @property
     def pid(self) -> int:
@@ -128,6 +132,20 @@ class LocalKafka:
                 self._process.wait()
         (self._directory / "kafka.log").unlink(missing_ok=True)
         self._process = None
+
+    def transactions(self) -> dict[str, str]:
+        """The state of each transactional id, as the broker's coordinator has it."""
+        listed = subprocess.run(
+            [
+                *self._java("128m"),
+                *("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", self.bootstrap_servers, "list"),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        rows = [line.split() for line in listed.stdout.splitlines()[1:]]
+        return {transactional_id: state for transactional_id, _, _, state in rows}
 
     def _java(self, heap: str) -> list[str]:
         return [
@@ -206,7 +224,7 @@ def _container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.waiting_utils import wait_for_logs
 
-    port = _free_port()
+    port = free_port()
     container = (
         DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
         .with_bind_ports(9092, port)
@@ -233,7 +251,8 @@ def _has_docker() -> bool:
     return answer.returncode == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
