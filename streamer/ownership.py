@@ -66,8 +66,9 @@ class Tenure:
     """One shard that this process is to own.
 
     Attributes:
-        released: set when it is to let go of it.
-        generation: None until it is acquired and restored.
+        released: set when it is to let go.
+        generation: None until the shard is acquired.
+        is_restored: whether the generation has taken over and serves.
         is_in_doubt: whether its last generation was cut short, and may have left a transaction open.
     """
 
@@ -75,6 +76,7 @@ class Tenure:
         self.shard = shard
         self.released = asyncio.Event()
         self.generation: Generation | None = None
+        self.is_restored = False
         self.is_in_doubt = False
 
 
@@ -124,7 +126,11 @@ class Ownership:
     @property
     def generations(self) -> dict[int, Generation]:
         """The shards that are owned and restored."""
-        return {shard: tenure.generation for shard, tenure in self._tenures.items() if tenure.generation is not None}
+        return {
+            shard: tenure.generation
+            for shard, tenure in self._tenures.items()
+            if tenure.generation is not None and tenure.is_restored
+        }
 
     @property
     def is_ready(self) -> bool:
@@ -143,10 +149,9 @@ class Ownership:
         try:
             await self._watch(telling, told)
             self._is_ending = True
-            for tenure in self._tenures.values():
-                tenure.released.set()
-            while self._tasks:
-                await self._watch(telling)
+            self._release(list(self._tenures.values()))
+            self._in_force.set()
+            await self._watch(telling)
         finally:
             self._is_ending = True
             await _cancelled([*self._tasks, told])
@@ -172,31 +177,37 @@ class Ownership:
                     task.result()
 
     async def hold(self) -> None:
-        """Shards may be about to move: start no commit and wait for those in flight; give up what is being acquired.
+        """Shards may be about to move: start no commit and wait for those in flight; acquire nothing.
 
         Bounded in time. What arrives meanwhile waits for the next assignment.
         """
         self._in_force.clear()
-        acquiring = {shard for shard, tenure in self._tenures.items() if tenure.generation is None}
-        given_up = [task for task, tenure in self._tasks.items() if tenure.shard in acquiring]
-        for shard in acquiring:
-            del self._tenures[shard]
-        for task in given_up:
-            task.cancel()
-        held = [asyncio.ensure_future(generation.hold()) for generation in self.generations.values()]
+        acquiring = [shard for shard, tenure in self._tenures.items() if tenure.generation is None]
+        given_up = self._release([self._tenures.pop(shard) for shard in acquiring])
+        generations = [tenure.generation for tenure in self._tenures.values() if tenure.generation is not None]
+        held = [asyncio.ensure_future(generation.hold()) for generation in generations]
         if given_up or held:
             await asyncio.wait([*given_up, *held], timeout=HELD_WITHIN_S)
         for waiting in held:
             waiting.cancel()
 
+    def _release(self, tenures: Collection[Tenure]) -> list[asyncio.Task[None]]:
+        """Let go of shards; what does not serve yet is cut short, and its tasks are returned."""
+        for tenure in tenures:
+            tenure.released.set()
+        tasks = [task for task, tenure in self._tasks.items() if tenure in tenures and not tenure.is_restored]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
     def assign(self, shards: Collection[int]) -> None:
         """Own these shards from now on. One that stays goes on where it was; one that went is let go of as it is."""
         if self._is_ending:
             return
-        for shard in set(self._tenures).difference(shards):
-            self._tenures.pop(shard).released.set()
-        for generation in self.generations.values():
-            generation.resume()
+        self._release([self._tenures.pop(shard) for shard in set(self._tenures).difference(shards)])
+        for tenure in self._tenures.values():
+            if tenure.generation is not None:
+                tenure.generation.resume()
         for shard in sorted(set(shards).difference(self._tenures)):
             tenure = self._tenures[shard] = Tenure(shard)
             task = asyncio.create_task(self._own(tenure))
@@ -252,12 +263,14 @@ class Ownership:
             failpoint("shard.acquired")
             partitions = [self._bus.partition_of(member.signal.id.key.encode()) for member in members]
             generation = await Generation.begin(self._around, tenure.shard, writer, members, partitions)
-            await generation.adopt(members, await self._service_now())
+            now_ns = await self._service_now()
+            tenure.generation = generation
+            await generation.adopt(members, now_ns)
             self._took_over(tenure, generation)
             await generation.serve([tenure.released, renewed])
             tenure.is_in_doubt = False
         finally:
-            tenure.generation = None
+            tenure.generation, tenure.is_restored = None, False
             self._around.metrics.shards_owned.set(len(self.generations))
             await writer.close()
 
@@ -276,7 +289,7 @@ class Ownership:
     def _took_over(self, tenure: Tenure, generation: Generation) -> None:
         around, shard = self._around, tenure.shard
         self._signed.add(shard)
-        tenure.generation = generation
+        tenure.is_restored = True
         around.metrics.acquired.inc()
         around.metrics.shards_owned.set(len(self.generations))
         around.complaints.over("bus.commit_failed", "bus.commit_recovered", who=str(shard))

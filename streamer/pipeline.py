@@ -135,7 +135,9 @@ class Pipeline:
 
     async def take_over(self) -> None:
         """Commit the ledger as adopted, before anything else of this generation."""
-        await self._writer.commit([], self._ledger.changes())
+        await self._may_commit.wait()
+        async with self._committing:
+            await self._writer.commit([], self._ledger.changes())
 
     def _next(self) -> list[Answered]:
         rows = 0

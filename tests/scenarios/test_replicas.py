@@ -113,6 +113,23 @@ def test_a_graceful_hand_over_pauses_a_signal_for_less_than_five_seconds() -> No
     run(main)
 
 
+def test_hand_overs_that_follow_each_other_break_no_commit_and_fence_nobody() -> None:
+    async def main(site: Site, group: Group) -> None:
+        site.bus.commit_s = 0.7  # so that there is one in flight at any time, also while a shard is acquired
+        replicas = [Replica(site, [])]
+        for pause_s in (20.0, 0.3, 0.9, 3.0, 0.2, 20.0):
+            await asyncio.sleep(pause_s)
+            replicas.append(Replica(site, []))
+        for replica in replicas:
+            await replica.stopped()
+            await asyncio.sleep(5)
+        assert site.bus.broken == 0
+        assert site.metrics.total("shards_fenced") == 0
+        assert group.rebalances > 8
+
+    run(main)
+
+
 def test_a_crash_pauses_a_signal_for_less_than_the_session_and_five_seconds() -> None:
     async def main(site: Site, group: Group) -> None:
         first, second = Replica(site, []), Replica(site, [])

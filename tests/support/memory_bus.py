@@ -22,6 +22,7 @@ class MemoryBus:
         state: committed state records by shard.
         notices: committed notices in order.
         commits: how many commits succeeded.
+        broken: how many did not, or were cut short.
         fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
         is_reachable: whether ``open`` and ``acquire`` work.
         group: shares the shards out; None when one process has all.
@@ -35,6 +36,7 @@ class MemoryBus:
         self.state: dict[int, dict[bytes, bytes]] = {}
         self.notices: list[Notice] = []
         self.commits = 0
+        self.broken = 0
         self.fail_commits: list[str] = []
         self.is_reachable = True
         self.writers: dict[int, MemoryWriter] = {}
@@ -84,6 +86,7 @@ class MemoryWriter:
     async def commit(
         self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
     ) -> None:
+        self._bus.broken += 1
         await asyncio.sleep(self._bus.commit_s)
         fault = self._bus.fail_commits.pop(0) if self._bus.fail_commits else None
         if self._is_dead or fault == "lost" or self._bus.writers.get(self._shard) is not self:
@@ -100,6 +103,7 @@ class MemoryWriter:
             else:
                 live[key] = value
         self._bus.commits += 1
+        self._bus.broken -= 1
         if fault == "unknown":
             self._is_dead = True
             raise OutcomeUnknown("The commit's answer was lost.")
