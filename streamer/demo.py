@@ -21,10 +21,9 @@ from streamer.demo_audit import audited
 from streamer.demo_view import progress_line, progress_table, verdict_table
 from streamer.errors import EXIT_INVARIANT, ConfigurationError
 from streamer.logs import configure_logs
-from streamer.model import NS_PER_S, align_down
+from streamer.model import NS_PER_S, align_down, instant_text
 from streamer.simulator.plants import demo_world
 from streamer.simulator.server import serve
-from streamer.source.instants import instant_text
 from streamer.wiring import Parts, assembled
 
 PATH = Path("var/demo.db")

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streamer.bulletin import Bulletin
+from streamer.bus import catalogue
 from streamer.bus.events import EventEncoder
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
@@ -46,12 +48,21 @@ class Surroundings:
 class Generation:
     """A shard that is owned and restored."""
 
-    def __init__(self, around: Surroundings, shard: int, writer: Writer, ledger: Ledger, pipeline: Pipeline) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        shard: int,
+        writer: Writer,
+        ledger: Ledger,
+        bulletin: Bulletin,
+        pipeline: Pipeline,
+    ) -> None:
         self.shard = shard
         self.ledger = ledger
         self.groups: tuple[Group, ...] = ()
         self._around = around
         self._writer = writer
+        self._bulletin = bulletin
         self._pipeline = pipeline
 
     @classmethod
@@ -75,8 +86,10 @@ class Generation:
         failpoint("ledger.read")
         ledger = Ledger.restore(records, shard=shard, shards=settings.bus.shards, owner=around.owner)
         has_cloudevents = settings.bus.headers == "cloudevents"
+        bulletin = Bulletin(ledger, around.clock)
         pipeline = Pipeline(
             ledger=ledger,
+            bulletin=bulletin,
             writer=writer,
             encoders={
                 member.series: EventEncoder(
@@ -88,7 +101,7 @@ class Generation:
             metrics=around.metrics,
             commit_interval_ns=settings.bus.commit_interval,
         )
-        return cls(around, shard, writer, ledger, pipeline)
+        return cls(around, shard, writer, ledger, bulletin, pipeline)
 
     async def adopt(self, members: Sequence[Member], now_ns: int) -> None:
         """Commit what follows from the configuration, before anything else (rule 10)."""
@@ -105,6 +118,7 @@ class Generation:
         )
         self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
         failpoint("ledger.adopted")
+        self._bulletin.begin(self.groups, catalogue_of(members))
         await self._pipeline.take_over()
         failpoint("ledger.signed")
 
@@ -152,6 +166,17 @@ class Generation:
         interval_ns = group.stream.poll_interval_ns
         number = number * self._around.settings.bus.shards + self.shard
         return Pace(interval_ns, phase_ns(number, interval_ns), self._around.clock.monotonic_ns())
+
+
+def catalogue_of(members: Sequence[Member]) -> dict[str, bytes]:
+    """What the catalogue is told of each signal of which series are wanted, by the signal's key."""
+    signals: dict[str, list[Member]] = {}
+    for member in members:
+        signals.setdefault(member.signal.id.key, []).append(member)
+    return {
+        key: catalogue.encode(some[0].signal, [(member.stream.name, member.series) for member in some])
+        for key, some in signals.items()
+    }
 
 
 def start_ns(member: Member, now_ns: int) -> int:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+_S_PER_DAY = 86_400
 
 Value = int | float | None
 """A sample's value: integers are exact and never pass through a float; None is the API's null."""
@@ -36,6 +40,20 @@ def duration_text(span_ns: int) -> str:
         if span_ns % size_ns == 0:
             return f"{span_ns // size_ns}{unit}"
     raise AssertionError("unreachable: every integer is a multiple of one nanosecond")
+
+
+def second_text(seconds: int) -> str:
+    """A second of the epoch as ``2026-01-16T10:00:00``, without zone. Exact for all years from 1 to 9999."""
+    days, second = divmod(seconds, _S_PER_DAY)
+    day = date.fromordinal(days + EPOCH_DAY).isoformat()
+    return f"{day}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+def instant_text(instant_ns: int) -> str:
+    """An instant as UTC with ``Z`` and as few fractional digits as are exact."""
+    seconds, fraction_ns = divmod(instant_ns, NS_PER_S)
+    digits = f"{fraction_ns:09d}".rstrip("0")
+    return f"{second_text(seconds)}{'.' if digits else ''}{digits}Z"
 
 
 def align_down(instant_ns: int, quantum_ns: int) -> int:
@@ -271,6 +289,20 @@ class Records(NamedTuple):
     values: Sequence[bytes]
     timestamps_ns: Sequence[int]
     headers: Sequence[Sequence[tuple[str, bytes]]] = ()
+
+
+GapEvent = Literal["opened", "quarantined", "healed", "lost"]
+
+
+class Transition(NamedTuple):
+    """What became of a hole of a stream, or of a part of it.
+
+    ``opened`` and ``quarantined``: it is open. ``healed``: it is covered. ``lost``: it never will be.
+    """
+
+    event: GapEvent
+    stream: str
+    hole: Hole
 
 
 NoticeTopic = Literal["completeness", "gaps", "signals"]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
+from streamer.bulletin import Bulletin
 from streamer.bus.events import EventEncoder
 from streamer.clock import Clock
 from streamer.failpoints import failpoint
@@ -71,6 +72,7 @@ class Pipeline:
         self,
         *,
         ledger: Ledger,
+        bulletin: Bulletin,
         writer: Writer,
         encoders: Mapping[Series, EventEncoder],
         clock: Clock,
@@ -78,6 +80,7 @@ class Pipeline:
         commit_interval_ns: int,
     ) -> None:
         self._ledger = ledger
+        self._bulletin = bulletin
         self._writer = writer
         self._encoders = encoders
         self._clock = clock
@@ -137,7 +140,8 @@ class Pipeline:
         """Commit the ledger as adopted, before anything else of this generation."""
         await self._may_commit.wait()
         async with self._committing:
-            await self._writer.commit([], self._ledger.changes())
+            closing = self._bulletin.closing()
+            await self._writer.commit([], self._ledger.changes(), closing)
 
     def _next(self) -> list[Answered]:
         rows = 0
@@ -160,11 +164,12 @@ class Pipeline:
             applied.append(kept)
             failpoint("answer.applied")
             await asyncio.sleep(0)
-        changes = self._ledger.changes()
-        if changes:
+        if self._ledger.is_changed:
+            closing = self._bulletin.closing()
+            changes = self._ledger.changes()
             began_ns = self._clock.monotonic_ns()
             failpoint("commit.begun")
-            await self._writer.commit(records, changes)
+            await self._writer.commit(records, changes, closing)
             failpoint("commit.done")
             self._metrics.commit_seconds.observe((self._clock.monotonic_ns() - began_ns) / NS_PER_S)
         for answered, kept in zip(chosen, applied, strict=True):

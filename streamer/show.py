@@ -16,10 +16,9 @@ from rich.text import Text
 from streamer.bus.records import Record
 from streamer.check import Finding
 from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place, verify
-from streamer.model import NS_PER_S, Signal
+from streamer.model import NS_PER_S, Signal, instant_text
 from streamer.redaction import safe_text
 from streamer.roster import Roster
-from streamer.source.instants import instant_text
 
 WIDTH_OF_FILES = 160
 

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("rounds",),
     ("pipeline", "roster", "status"),
+    ("bulletin",),
     ("source", "planner", "ledger", "bus", "simulator"),
     ("config",),
     ("settings_kafka",),

@@ -233,14 +233,14 @@ async def _delivered(producer: Producer, full: Mapping[tuple[str, int], list[Bat
 async def _send_in_order(producer: Producer, topic: str, partition: int, batches: list[Batch]) -> int:
     """Send batches to one partition; return the offset behind the last record."""
     sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
-    offset = -1
-    for result in await asyncio.gather(*sent, return_exceptions=True):
+    end = 0
+    for batch, result in zip(batches, await asyncio.gather(*sent, return_exceptions=True), strict=True):
         if isinstance(result, BaseException):
             raise result
-        offset = result.offset
-    if offset < 0:  # a duplicate that the broker no longer knows the place of
-        raise KafkaError(f"the place of a batch in {topic}/{partition} is unknown")
-    return offset + batches[-1].record_count()
+        if result.offset < 0:  # a duplicate that the broker no longer knows the place of
+            raise KafkaError(f"the place of a batch in {topic}/{partition} is unknown")
+        end = max(end, result.offset + batch.record_count())
+    return end
 
 
 def _by_partition(records: Sequence[Records]) -> dict[int, list[Records]]:

@@ -17,7 +17,8 @@ from streamer.ledger.intervals import joined, punched
 from streamer.ledger.memory import Memory, as_doubles
 from streamer.ledger.segments import SEGMENT_BYTES, Segments, size_of
 from streamer.ledger.silence import Silence
-from streamer.model import Column, Group, Hole, Interval, Place, Run, Series, Value, align_down
+from streamer.ledger.transitions import standing, transitions, without_any
+from streamer.model import Column, GapEvent, Group, Hole, Interval, Place, Run, Series, Value, align_down
 
 _INSTANT = Struct("q")
 """An instant as it is stored, see ``Remembered``."""
@@ -40,14 +41,23 @@ class Stored(NamedTuple):
 
 
 class Account:
-    """What the ledger holds of one series."""
+    """What the ledger holds of one series.
 
-    __slots__ = ("fresh", "holes", "memory", "silence", "stored")
+    Attributes:
+        told: the holes that were told to be open.
+        seen: those that were open when it was last told.
+        lost: what was given up since then.
+    """
+
+    __slots__ = ("fresh", "holes", "lost", "memory", "seen", "silence", "stored", "told")
 
     def __init__(self) -> None:
         self.memory = Memory()
         self.silence = Silence()
         self.holes: list[Hole] = []
+        self.told: list[Hole] = []
+        self.seen: list[Hole] = []
+        self.lost: list[Hole] = []
         self.stored: deque[Stored] = deque()
         self.fresh: list[Fresh] = []
 
@@ -59,6 +69,29 @@ class Account:
         """Take an interval out of the holes."""
         if self.holes:
             self.holes = punched(self.holes, interval)
+
+    def lose(self, interval: Interval) -> None:
+        """Give up an interval of the holes that can never be covered; it is told with the next commit."""
+        kept = punched(self.holes, interval)
+        self.lost += without_any(self.holes, kept)
+        self.holes = kept
+
+    def tell(self, *, is_due: bool) -> list[tuple[GapEvent, Hole]]:
+        """What became of the holes since the last call.
+
+        What is lost is told at once. A hole is told when it has stood from one due call to the next: most are an
+        answer that is doubted for a moment, and nobody's concern.
+        """
+        events: list[tuple[GapEvent, Hole]] = []
+        if self.lost:
+            events += (("lost", hole) for hole in self.lost)
+            self.told = without_any(self.told, self.lost)
+            self.lost = []
+        if is_due:
+            stood = standing(self.holes, self.told, self.seen)
+            events += transitions(self.told, stood)
+            self.told, self.seen = stood, list(self.holes)
+        return events
 
     def has_hole_over(self, interval: Interval) -> bool:
         """Whether one hole contains the whole interval."""
@@ -155,10 +188,12 @@ class Book:
     def record(self) -> PlaceRecord:
         """The place as it is written down."""
         names = list(self.accounts)
-        holes, newest, silences = [], [], []
+        holes, told, newest, silences = [], [], [], []
         for at, account in enumerate(self.accounts.values()):
             for hole in account.holes:
                 holes.append((at, *hole.interval, hole.cause))
+            for hole in account.told:
+                told.append((at, *hole.interval, hole.cause))
             if any(account.silence.figures):
                 silences.append((at, *account.silence.figures))
             newest_ns = account.memory.newest_ns
@@ -173,6 +208,7 @@ class Book:
             revisited=list(zip(self.ages_ns, self.place.revisited_ns, strict=True)),
             floor=self.place.floor_ns,
             holes=holes,
+            told=None if told == holes else told,
             newest=newest,
             silences=silences,
         )
@@ -188,6 +224,9 @@ class Book:
         for at, start_ns, end_ns, cause in record.holes:
             name, account = accounts[at]
             account.open_hole(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
+        for at, start_ns, end_ns, cause in record.holes if record.told is None else record.told:
+            name, account = accounts[at]
+            account.told.append(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
         for at, instant_ns, value, revision in record.newest:
             accounts[at][1].memory.record([instant_ns], [decode_value(value)], revision)
         for at, *figures in record.silences:

@@ -7,6 +7,7 @@ A shard's state is a set of records, key to value, on either bus:
   each series whose memory holds nothing else.
 - ``memory/<sequence>-<segment>``: MessagePack; what one commit added to the memory, in as many records as its size
   asks for. A tombstone follows when all of a record may be forgotten.
+- ``signal/<database:index>``: a short digest of what the catalogue was last told of the signal.
 
 The digest is the sum, modulo 2^128, of BLAKE2b over every live record, so it follows each commit in constant
 time and survives compaction, which only takes away what is not live.
@@ -26,6 +27,7 @@ FORMAT = 1
 HEAD = b"head"
 PLACE_PREFIX = b"place/"
 MEMORY_PREFIX = b"memory/"
+SIGNAL_PREFIX = b"signal/"
 
 _DIGEST_MODULUS = 1 << 128
 _REMEDY = "Nothing was touched. Restore the state, or set it aside and start with a fresh ledger knowingly."
@@ -50,6 +52,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         revisited: ``(age_ns, frontier_ns)`` for each age.
         holes: ``(position, start_ns, end_ns, cause)``.
         newest: ``(position, instant_ns, value, revision)``; the value as text, see ``encode_value``.
+        told: what was told to be open, like ``holes``; None when that is the same.
         silences: ``(position, doubts, proved_ns, times_proved)`` of series that were silent, see ``Silence``.
     """
 
@@ -60,6 +63,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revisited: list[tuple[int, int]]
     floor: int
     holes: list[tuple[int, int, int, str]] = []
+    told: list[tuple[int, int, int, str]] | None = None
     newest: list[tuple[int, int, str, int]] = []
     silences: list[tuple[int, int, int, int]] = []
 

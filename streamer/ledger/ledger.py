@@ -16,6 +16,7 @@ from enum import Enum
 
 from streamer.ledger.adoption import Adoption
 from streamer.ledger.book import Book
+from streamer.ledger.catalogued import Catalogued
 from streamer.ledger.codec import (
     HEAD,
     MEMORY_PREFIX,
@@ -32,7 +33,7 @@ from streamer.ledger.codec import (
 )
 from streamer.ledger.coverage import REPAIRING, clipped, covered_by, moved_by, spoken_for, uncovered_by
 from streamer.ledger.segments import Segments
-from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series
+from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, Transition
 
 
 class Outcome(Enum):
@@ -81,6 +82,7 @@ class Ledger:
         self._removed: set[bytes] = set()
         self._live_parts: dict[bytes, int] = {}
         self._is_signed = False
+        self.catalogued = Catalogued()
 
     @classmethod
     def restore(cls, records: Mapping[bytes, bytes], *, shard: int, shards: int, owner: str) -> Ledger:
@@ -95,6 +97,7 @@ class Ledger:
         if head is None:
             return ledger
         ledger._sequence, ledger._digest = head.sequence, digest
+        ledger.catalogued = Catalogued.restore(records)
         for key, value in records.items():
             if key.startswith(PLACE_PREFIX):
                 ledger._books[key.removeprefix(PLACE_PREFIX).decode()] = Book.of(decode_place(key, value))
@@ -204,16 +207,41 @@ class Ledger:
             return True
         return query.lane != Lane.REVISIT and query.planned_with.frontier_ns != book.place.frontier_ns
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._dirty or self._removed or self.catalogued.is_changed or not self._is_signed)
+
+    def tell_gaps(self, *, is_due: bool) -> list[Transition]:
+        """What became of holes since the last call, to be told in the transaction of the next changes.
+
+        What was told to be open, less what was told to be healed or lost, is open or was a moment ago.
+
+        Args:
+            is_due: whether holes that have stood since the last due call are told; else only what is lost.
+        """
+        result = []
+        for group_id in list(self._books if is_due else self._dirty):
+            book = self._books[group_id]
+            for account in book.accounts.values():
+                before = account.told
+                told = account.tell(is_due=is_due)
+                if told or account.told != before:
+                    self._dirty[group_id] = None
+                result += [Transition(event, book.stream, hole) for event, hole in told]
+        return result
+
     def changes(self) -> dict[bytes, bytes | None]:
         """The state records of everything since the last call; None takes a record away. Empty when nothing changed.
 
         They belong into the transaction of the events that ``apply`` gave since then.
         """
-        if not self._dirty and not self._removed and self._is_signed:
+        if not self.is_changed:
             return {}
         self._is_signed = True
         self._sequence += 1
         result: dict[bytes, bytes | None] = dict.fromkeys(self._removed)
+        result |= self.catalogued.changes()
         segments = Segments(self._sequence)
         for group_id in self._dirty:
             book = self._books[group_id]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
-from streamer.model import NS_PER_S
+from streamer.model import EPOCH_DAY, NS_PER_S, second_text
 
 CACHED_TEXTS = 200_000
 """Texts kept between two answers: about 20 MB; one hour of a 50 Hz grid."""
@@ -19,7 +19,6 @@ _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _S_PER_DAY = 86_400
 
 
@@ -43,18 +42,12 @@ def parse_instant(text: str) -> tuple[int, str]:
     if hour > "23" or minute > "59" or second > "59":
         raise InvalidInstant(text)
     try:
-        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+        days = date(int(year), int(month), int(day)).toordinal() - EPOCH_DAY
         seconds = days * _S_PER_DAY + int(hour) * 3600 + int(minute) * 60 + int(second) - _offset_s(zone)
-        canonical = text if zone == "Z" and text[10] == "T" else _second_text(seconds) + _fraction_text(fraction) + "Z"
+        canonical = text if zone == "Z" and text[10] == "T" else second_text(seconds) + _fraction_text(fraction) + "Z"
     except (ValueError, OverflowError) as exc:
         raise InvalidInstant(text) from exc
     return seconds * NS_PER_S + (int(fraction.ljust(9, "0")) if fraction else 0), canonical
-
-
-def instant_text(instant_ns: int) -> str:
-    """Write an instant as UTC with ``Z`` and as few fractional digits as are exact."""
-    seconds, fraction_ns = divmod(instant_ns, NS_PER_S)
-    return f"{_second_text(seconds)}{_fraction_text(f'{fraction_ns:09d}'.rstrip('0'))}Z"
 
 
 class InstantCache(dict[str, int]):
@@ -104,12 +97,6 @@ def _offset_s(zone: str | None) -> int:
     if hours > 23 or minutes > 59:
         raise ValueError(zone)
     return (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
-
-
-def _second_text(seconds: int) -> str:
-    days, second = divmod(seconds, _S_PER_DAY)
-    day = date.fromordinal(days + _EPOCH_DAY).isoformat()
-    return f"{day}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 def _fraction_text(digits: str | None) -> str:

@@ -17,8 +17,8 @@ import msgspec
 from pydantic import SecretStr
 
 from streamer.errors import QueryFailed
-from streamer.model import Answer, Column, Interval, Query, Signal, SignalId, Value, duration_text
-from streamer.source.instants import InstantCache, InvalidInstant, instant_text, parse_instant
+from streamer.model import Answer, Column, Interval, Query, Signal, SignalId, Value, duration_text, instant_text
+from streamer.source.instants import InstantCache, InvalidInstant, parse_instant
 from streamer.source.transport import Request
 
 FOREIGN_INDEX = "foreign_index"

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from streamer.errors import SourceUnreachable
-from streamer.model import NS_PER_S, Interval, Value
-from streamer.source.instants import instant_text, parse_instant
+from streamer.model import NS_PER_S, Interval, Value, instant_text
+from streamer.source.instants import parse_instant
 from streamer.source.retry_after import parse_http_date, parse_retry_after
 from streamer.source.transport import Reply, Request
 from tests.simulation.chronicle import SECRET_MARK

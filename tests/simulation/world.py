@@ -32,6 +32,7 @@ from tests.simulation.processes import MOST_DRIFT_PPM, Gate, Host, Process, pass
 from tests.simulation.service import Line, Service, Violation
 from tests.simulation.shape import Shape
 from tests.simulation.swarm import Swarm
+from tests.simulation.witness import Witness
 from tests.support.virtual_time import VirtualClock
 
 DRAINED_WITHIN_S = 10.0
@@ -66,6 +67,7 @@ class World:
             plant, self.clock, swarm, Random(f"{seed}/service"), period_ns=shape.period_ns, skew_ns=skew_ns
         )
         self.oracle = Oracle(plant, self.service, shape)
+        self.witness = Witness(shape)
         self.kafka = Kafka(swarm, Random(f"{seed}/kafka"), self._committed)
         self.processes: list[Process] = []
         self._seed = seed
@@ -212,6 +214,7 @@ class World:
                 self.violated(f"a secret on the bus: {value!r}")
         try:
             self.oracle.committed(changes, records)
+            self.witness.committed(changes, records, shard)
         except Violation as exc:
             self.violated(str(exc))
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from streamer.clock import ServiceTime
 from streamer.errors import SourceError, SourceUnreachable
-from streamer.model import NS_PER_MS, NS_PER_S, Answer, Column, Query, Signal, SignalId
-from streamer.source.instants import instant_text
+from streamer.model import NS_PER_MS, NS_PER_S, Answer, Column, Query, Signal, SignalId, instant_text
 from tests.support.virtual_time import EPOCH_NS, VirtualClock
 
 DATABASE = 7

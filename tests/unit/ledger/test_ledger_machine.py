@@ -17,8 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from streamer.ledger.codec import PLACE_PREFIX, decode_place
+from streamer.ledger.intervals import joined
 from streamer.ledger.ledger import Ledger
-from streamer.model import NS_PER_MS, NS_PER_S, Stream
+from streamer.model import NS_PER_MS, NS_PER_S, Hole, Interval, Series, Stream
 from tests.unit.ledger.world import CHUNKS_NS, LAST_AGE_NS, World
 
 SIGNALS = (1, 2, 3, 4)
@@ -138,6 +140,20 @@ class LedgerMachine(RuleBasedStateMachine):
     def what_is_stored_can_be_restored(self) -> None:
         restored = Ledger.restore(dict(self.world.store), shard=0, shards=1, owner="other")
         assert set(restored.members()) == set(self.world.process.ledger.members())
+
+    @invariant()
+    def what_was_told_of_holes_adds_up_to_what_is_stored(self) -> None:
+        stored: dict[Series, list[Hole]] = {}
+        for key, value in self.world.store.items():
+            if key.startswith(PLACE_PREFIX):
+                place = decode_place(key, value)
+                for at, start_ns, end_ns, cause in place.holes if place.told is None else place.told:
+                    series = Series.parse(place.series[at])
+                    stored.setdefault(series, []).append(Hole(series, Interval(start_ns, end_ns), cause))
+        told = {series: holes for series, holes in self.world.told.items() if holes}
+        assert {series: [hole.interval for hole in holes] for series, holes in told.items()} == {
+            series: [hole.interval for hole in joined(holes)] for series, holes in stored.items()
+        }
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

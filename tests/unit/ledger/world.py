@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from random import Random
 
+from streamer.ledger.intervals import joined, punched
 from streamer.ledger.ledger import Applied, Ledger
 from streamer.ledger.memory import is_same
 from streamer.model import (
@@ -16,11 +17,13 @@ from streamer.model import (
     Answer,
     Column,
     Group,
+    Hole,
     Interval,
     Query,
     Series,
     SignalId,
     Stream,
+    Transition,
     Value,
     align_down,
 )
@@ -123,6 +126,7 @@ class World:
         self.now_ns = BEGINNING_NS
         self.store: dict[bytes, bytes] = {}
         self.published: dict[Sample, list[Value]] = defaultdict(list)
+        self.told: dict[Series, list[Hole]] = defaultdict(list)
         self.starts_ns: dict[int, int] = {}
         self.stream = stream
         self.indexes: list[int] = []
@@ -138,6 +142,7 @@ class World:
         groups = arrange(stream, DATABASE, 0, series, ledger.members())
         start_ns = align_down(self.now_ns - lag_ns - history_ns, stream.quantum_ns)
         ledger.adopt(groups, dict.fromkeys(series, start_ns))
+        self._tell(ledger.tell_gaps(is_due=True))
         fold(self.store, ledger.changes())
         for index in self.indexes:
             self.starts_ns.setdefault(index, start_ns)
@@ -188,13 +193,21 @@ class World:
         process = self.process
         applied = [process.ledger.apply(one.query, one.answer) for one in chosen]
         process.arrived = [one for one in process.arrived if one not in chosen]
+        transitions = process.ledger.tell_gaps(is_due=len(process.arrived) % 2 == 0)
         changes = process.ledger.changes()
         if is_lost:
             self.begin(self.stream, self.indexes, lag_ns=process.lag_ns)
             return
         fold(self.store, changes)
+        self._tell(transitions)
         for one in applied:
             self._publish(one)
+
+    def _tell(self, transitions: Collection[Transition]) -> None:
+        for event, _, hole in transitions:
+            known = self.told[hole.series]
+            is_open = event in ("opened", "quarantined")
+            self.told[hole.series] = joined([*known, hole]) if is_open else punched(known, hole.interval)
 
     def _publish(self, applied: Applied) -> None:
         for run in applied.runs:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.source.instants import InstantCache, InvalidInstant, instant_text, parse_instant
+from streamer.model import instant_text
+from streamer.source.instants import InstantCache, InvalidInstant, parse_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 moments = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29))

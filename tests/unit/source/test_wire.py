@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import QueryFailed
-from streamer.model import NS_PER_S, Answer, Interval, SignalId, Value
-from streamer.source.instants import instant_text
+from streamer.model import NS_PER_S, Answer, Interval, SignalId, Value, instant_text
 from streamer.source.wire import catalogue_request, decode_answer, decode_catalogue, query_request
 from tests.unit.source.fakes import NOON_NS, body_of, query_for
 
