@@ -42,7 +42,9 @@ def spoken_for(query: Query, covered: Interval, place: Place) -> tuple[Interval,
     younger than the last age nothing else would ask for the rest again.
     """
     last_age_ns = query.group.stream.lookback_ns[-1]
-    settled_ns, last_ns = query.asked_at_ns - last_age_ns, place.revisited_ns[-1]
+    # What is left of the hole is asked for again: on the grid, or the historian would clip a window of it.
+    settled_ns = align_down(query.asked_at_ns - last_age_ns, query.group.stream.quantum_ns)
+    last_ns = place.revisited_ns[-1]
     if query.lane not in REPAIRING or last_ns <= settled_ns:
         return (covered,)
     early = Interval(covered.start_ns, min(covered.end_ns, settled_ns))

@@ -174,3 +174,12 @@ def test_a_window_in_which_a_signal_is_absent_twice_is_one_hole() -> None:
     for start in (5, 10):
         bench.take(bench.ask(start, start + 5, lane=Lane.REVISIT, at=40), {1: every_second(start, start + 5)})
     assert [hole.interval for hole in bench.ledger.holes(bench.groups[0].id)] == [Interval(5 * NS_PER_S, 15 * NS_PER_S)]
+
+
+def test_an_early_repair_leaves_a_hole_on_the_grid() -> None:
+    bench = Bench(group_of(1, stream=GRID), start=100)
+    bench.live(100, 120, {1: every_second(100, 120)})
+    bench.configure(group_of(1, 2, stream=GRID), starts={1: 100, 2: 80})
+    query = replace(bench.ask(80, 120, lane=Lane.REPAIR, of=[2]), asked_at_ns=211_500_000_000)
+    bench.take(query, {2: every_second(80, 120)})
+    assert bench.holes() == [(2, 90, 100, "new")]
