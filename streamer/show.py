@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
 import orjson
@@ -21,6 +22,8 @@ from streamer.redaction import safe_text
 from streamer.roster import Roster
 
 WIDTH_OF_FILES = 160
+
+_Event = Mapping[str, Any]
 
 
 def print_json(value: object) -> None:
@@ -54,11 +57,36 @@ def _print_line(record: Record) -> None:
 
 def _print_row(record: Record) -> None:
     event = msgspec.json.decode(record.value) or {}  # not orjson: integers keep all their digits
+    text = _ROWS[record.topic](event, record.key or "")
+    print(safe_text(text.rstrip()), flush=True)  # noqa: T201  # a result
+
+
+def _sample_row(event: _Event, key: str) -> str:
     unit = event.get("unit") or ""
     marks = f"rev {event['revision']}" if event.get("revision") else ("late" if event.get("late") else "")
-    name = event.get("tag") or record.key
-    text = f"{event.get('timestamp', ''):<28} {name!s:<28} {_number(event.get('value')):>22} {unit:<10} {marks}"
-    print(safe_text(text.rstrip()), flush=True)  # noqa: T201  # a result
+    name = event.get("tag") or key
+    return f"{event.get('timestamp', ''):<28} {name!s:<28} {_number(event.get('value')):>22} {unit:<10} {marks}"
+
+
+def _completeness_row(event: _Event, key: str) -> str:
+    reach = f"complete to {event.get('watermark', ''):<28} settled to {event.get('settled', ''):<28}"
+    return f"{key:<28} {reach} {len(event.get('holes', ())):>5} holes"
+
+
+def _gap_row(event: _Event, key: str) -> str:
+    interval = f"{event.get('start', ''):<28} {event.get('end', ''):<28}"
+    return f"{event.get('at', ''):<28} {event.get('event', ''):<12} {key:<16} {interval} {event.get('cause', '')}"
+
+
+def _signal_row(event: _Event, key: str) -> str:
+    if not event:
+        return f"{key:<16} gone"
+    streams = ", ".join(dict.fromkeys(str(one["stream"]) for one in event.get("series", ())))
+    tag, unit, name = (event.get(field) or "" for field in ("tag", "unit", "name"))
+    return f"{key:<16} {tag:<28} {unit:<10} {streams:<28} {name}"
+
+
+_ROWS = {"samples": _sample_row, "completeness": _completeness_row, "gaps": _gap_row, "signals": _signal_row}
 
 
 @dataclass(slots=True)

@@ -20,10 +20,9 @@ import yaml
 
 from streamer.config import Settings, TopicSettings
 from streamer.demo_audit import places_of
-from streamer.model import NS_PER_MS, NS_PER_S
+from streamer.model import NS_PER_MS, NS_PER_S, instant_text
 from streamer.simulator.audit import Verdict
 from streamer.simulator.behaviour import Behaviour
-from streamer.source.instants import instant_text
 from streamer.wiring import assembled
 
 DRAINED_WITHIN_S = 10.0
