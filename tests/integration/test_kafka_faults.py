@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streamer.bus.kafka import KafkaBus
 from streamer.bus.records import Record
 from streamer.config import KafkaSettings, TopicSettings
 from streamer.errors import BusUnreachable, ConfigurationError, OutcomeUnknown
-from streamer.model import Records
+from streamer.model import Notice, Records
 
 pytestmark = pytest.mark.kafka
 
@@ -108,6 +108,52 @@ async def test_what_an_owner_left_open_is_aborted_by_the_next(settings: KafkaSet
     await first.close()
 
 
+async def test_samples_end_is_where_a_consumer_gets_past_aborted_transactions(
+    settings: KafkaSettings, kafka_bootstrap: str
+) -> None:
+    """What was aborted, and the marks of transactions, take offsets that no consumer sees."""
+    bus = await opened(settings)
+    told: list[Mapping[int, int]] = []
+
+    def said(ends: Mapping[int, int]) -> list[Notice]:
+        told.append(dict(ends))
+        return [Notice("completeness", b"all:0", b"{}", 0)]
+
+    writers = []
+    for number in range(3):
+        writer = await bus.acquire(0)
+        writers.append(writer)
+        await writer.commit([], {b"head": b"taken over"}, said)
+        await writer.commit([events(b"%d" % number)], {b"head": b"1"}, said)
+        producer = writer._producer
+        assert isinstance(producer, AIOKafkaProducer)
+        await producer.begin_transaction()
+        await (await producer.send(settings.topics.samples, key=b"1:1", value=b"never", partition=0))
+        await producer.flush()
+    writers.append(await bus.acquire(0))
+    await writers[-1].commit([], {b"head": b"2"}, said)
+    for writer in writers:
+        await writer.close()
+    partition = TopicPartition(settings.topics.samples, 0)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka_bootstrap, isolation_level="read_committed", enable_auto_commit=False
+    )
+    await consumer.start()
+    consumer.assign([partition])
+    found = []
+    for ends in told:
+        await consumer.seek_to_beginning(partition)
+        values = []
+        async with asyncio.timeout(20):
+            while await consumer.position(partition) < ends[0]:
+                for messages in (await consumer.getmany(timeout_ms=100, max_records=1)).values():
+                    values += [message.value for message in messages if message.offset < ends[0]]
+        found.append(values)
+    await consumer.stop()
+    assert [len(values) for values in found] == [0, 1, 1, 2, 2, 3, 3]
+    assert found[-1] == [b"0", b"1", b"2"]
+
+
 async def test_restoring_reads_past_what_others_left_open_to_the_high_watermark(settings: KafkaSettings) -> None:
     """A read_committed consumer's own end would stop before the foreign transaction, and miss the newest commit."""
     bus = await opened(settings)
@@ -151,6 +197,22 @@ async def test_a_state_topic_that_is_not_compacted_is_refused(
     await admin.create_topics([NewTopic(settings.topics.state, 1, 1)])
     with pytest.raises(ConfigurationError, match="is not compacted"):
         await opened(settings)
+
+
+@pytest.mark.parametrize(
+    ("topic", "partitions", "problem"),
+    [
+        ("completeness", 4, r"has 4 partitions; it needs as many as bus\.shards \(2\)"),
+        ("gaps", 3, r"has 3 partitions; it needs a multiple of bus\.shards \(2\)"),
+        ("signals", 2, "is not compacted"),
+    ],
+)
+async def test_a_topic_of_notices_that_does_not_fit_is_refused(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient, topic: str, partitions: int, problem: str
+) -> None:
+    await admin.create_topics([NewTopic(getattr(settings.topics, topic), partitions, 1)])
+    with pytest.raises(ConfigurationError, match=problem):
+        await KafkaBus(settings, shards=2, partitions=4).open()
 
 
 async def test_a_samples_topic_that_shards_cannot_share_is_refused(

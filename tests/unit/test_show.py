@@ -276,3 +276,33 @@ def test_findings_for_programs_are_one_line_of_json(capsys: Capture) -> None:
             "exit_code": 78,
         },
     ]
+
+
+def about(topic: str, value: object, key: str = "turbines:0") -> Record:
+    return Record(topic, 0, 1, key, {}, json.dumps(value).encode(), NOON_NS)
+
+
+def test_a_row_of_completeness_shows_how_far_a_stream_is(capsys: Capture) -> None:
+    event = {"watermark": "2026-01-16T12:00:00Z", "settled": "2026-01-16T11:58:00Z", "holes": [{}, {}]}
+    assert printed(capsys, about("completeness", event), is_table=True).split() == [
+        *("turbines:0", "complete", "to", "2026-01-16T12:00:00Z"),
+        *("settled", "to", "2026-01-16T11:58:00Z", "2", "holes"),
+    ]
+
+
+def test_a_row_of_gaps_shows_what_became_of_which_interval_and_why(capsys: Capture) -> None:
+    event = {"event": "healed", "start": "2026-01-16T12:00:00Z", "end": "2026-01-16T12:00:05Z", "cause": "absent"}
+    text = printed(capsys, about("gaps", event | {"at": "2026-01-16T12:01:00Z"}, "7:1"), is_table=True)
+    assert text.split() == [
+        *("2026-01-16T12:01:00Z", "healed", "7:1"),
+        *("2026-01-16T12:00:00Z", "2026-01-16T12:00:05Z", "absent"),
+    ]
+
+
+def test_a_row_of_signals_shows_the_streams_of_a_signal_or_that_it_is_gone(capsys: Capture) -> None:
+    series = [{"stream": "turbines"}, {"stream": "trends"}, {"stream": "trends"}]
+    event = {"tag": "U1/P", "unit": "MW", "name": None, "series": series}
+    assert printed(capsys, about("signals", event, "7:1"), is_table=True).split() == [
+        *("7:1", "U1/P", "MW", "turbines,", "trends")
+    ]
+    assert printed(capsys, about("signals", None, "7:1"), is_table=True).split() == ["7:1", "gone"]
