@@ -76,6 +76,28 @@ chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of valu
 	$(BIN)/python -c 'import helm_python, kubernetes_validate'
 	$(BIN)/python -m pytest -m chart tests/deploy
 
+# The image is the same, byte for byte in its layers, whenever it is built from the same commit and the same base.
+ENGINE = $(or $(shell command -v docker),$(shell command -v podman))
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+BUILD_docker = build --build-arg SOURCE_DATE_EPOCH
+BUILD_podman = build --format docker --timestamp $(SOURCE_DATE_EPOCH)
+
+.PHONY: image
+image: ## Build the image with Docker or Podman (BASE=… is another Python image, IMAGE_FLAGS=… goes to the build)
+	$(if $(ENGINE),,$(error Docker or Podman is needed to build an image))
+	$(ENGINE) $(BUILD_$(notdir $(ENGINE))) $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD) --tag powerp-streamer:$(VERSION) .
+
+.PHONY: audit
+audit: $(VENV)/.deploy ## Write build/sbom.json (CycloneDX) and look for known vulnerabilities in what is shipped
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json \
+		requirements/run.txt
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements/run.txt --format json \
+		--progress-spinner off --output build/audit.json || [[ -s build/audit.json ]]
+	$(BIN)/python -m tests.support.audit build/audit.json
+
 .PHONY: picture
 picture: $(VENV)/.dev ## Draw docs/demo.svg anew from a run of the demo
 	$(BIN)/python docs/picture.py

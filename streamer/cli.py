@@ -32,7 +32,11 @@ app = typer.Typer(
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="The configuration (YAML); the environment comes on top of it.", dir_okay=False
+        "--config",
+        "-c",
+        help="The configuration (YAML); the environment comes on top of it.",
+        dir_okay=False,
+        readable=False,  # one that cannot be read is a configuration error, not one of usage
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table for people.")]

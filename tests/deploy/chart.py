@@ -1,8 +1,12 @@
-"""The chart rendered as Helm renders it, by its own engine, and the values that tests begin with."""
+"""The chart rendered as Helm renders it, by its own engine, and the values that tests begin with.
+
+``python -m tests.deploy.chart DIRECTORY`` writes what each set of values makes, for other programs to judge.
+"""
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,3 +104,10 @@ def only(made: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any
 
 def kinds(more: Mapping[str, Any] | None = None) -> set[str]:
     return {made["kind"] for made in objects(more)}
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True)
+    for case, values in MATRIX.items():
+        (target / f"{case}.yaml").write_text(yaml.safe_dump_all(objects(values)), "utf-8")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
@@ -210,7 +210,7 @@ def any_kafka() -> Iterator[str]:
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         yield given
-    elif _has_docker():
+    elif has_docker():
         with _container() as servers:
             yield servers
     else:
@@ -222,7 +222,7 @@ def any_kafka() -> Iterator[str]:
 def _container() -> Iterator[str]:
     """Apache's own image on a port that is fixed before it starts, because the broker tells it to its clients."""
     from testcontainers.core.container import DockerContainer
-    from testcontainers.core.waiting_utils import wait_for_logs
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
     port = free_port()
     container = (
@@ -238,13 +238,18 @@ def _container() -> Iterator[str]:
         .with_env("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1")
         .with_env("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1")
         .with_env("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1")
+        .with_env("KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS", "4")
+        .with_env("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0")
+        .waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(int(STARTED_WITHIN_S)))
     )
-    with container:
-        wait_for_logs(container, "Kafka Server started", timeout=STARTED_WITHIN_S)
+    with closing(container.get_docker_client().client), container:
         yield f"127.0.0.1:{port}"
 
 
-def _has_docker() -> bool:
+def has_docker() -> bool:
+    """Whether containers can be run; who sets ``DOCKER_HOST`` means what answers there, with or without ``docker``."""
+    if os.environ.get("DOCKER_HOST"):
+        return True
     if shutil.which("docker") is None:
         return False
     answer = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
