@@ -220,18 +220,21 @@ def any_kafka() -> Iterator[str]:
 
 @contextmanager
 def _container() -> Iterator[str]:
-    """Apache's own image on a port that is fixed before it starts, because the broker tells it to its clients."""
+    """Apache's own image on a port that is fixed before it starts, because the broker tells it to its clients.
+
+    It is the same inside, because the broker is a client of its own: it completes transactions through that address.
+    """
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
     port = free_port()
     container = (
         DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
-        .with_bind_ports(9092, port)
+        .with_bind_ports(port, port)
         .with_env("KAFKA_NODE_ID", "1")
         .with_env("KAFKA_PROCESS_ROLES", "broker,controller")
         .with_env("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9093")
-        .with_env("KAFKA_LISTENERS", "PLAINTEXT://:9092,CONTROLLER://:9093")
+        .with_env("KAFKA_LISTENERS", f"PLAINTEXT://:{port},CONTROLLER://:9093")
         .with_env("KAFKA_ADVERTISED_LISTENERS", f"PLAINTEXT://127.0.0.1:{port}")
         .with_env("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER")
         .with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
