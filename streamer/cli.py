@@ -136,6 +136,29 @@ def status(
 
 
 @app.command()
+def rebuild(
+    config: Config = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Take everything before as settled: an instant with Z or an offset. What is not published before "
+            "it is not asked for any more.",
+            metavar="INSTANT",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where the ledger can be trusted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Set the old state aside without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the ledger anew from what was published, where its state is lost or refused. End every daemon first."""
+    from streamer import commands
+
+    since_ns = None if since is None else _instant(since)
+    settings = _complete(_settings(config, quiet=True))
+    _finish(commands.rebuild(settings, since_ns=since_ns, is_forced=force, is_agreed=yes, as_json=as_json))
+
+
+@app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")] = 5000,
@@ -171,6 +194,20 @@ def demo(
     except ValueError as exc:
         raise ConfigurationError([("DEMO_FOR", str(exc))]) from exc
     sys.exit(_finish(run_demo(bus.value, duration_ns, os.environ)))
+
+
+def _instant(text: str) -> int:
+    """Nanoseconds since the epoch of an instant on the command line."""
+    from streamer.settings_types import parse_start
+
+    problem = "is not an instant; write 2026-01-16T10:00:00Z"
+    try:
+        start = parse_start(text)
+    except ValueError as exc:
+        raise ConfigurationError([("--since", problem)]) from exc
+    if start.kind != "at":
+        raise ConfigurationError([("--since", problem)])
+    return start.ns
 
 
 def _settings(config: Path | None, *, quiet: bool = False) -> Settings:

@@ -1,15 +1,24 @@
-"""The one-shot commands: check, tail, status, signals. Each opens what it needs, prints, and closes."""
+"""The one-shot commands: check, tail, status, signals, rebuild. Each opens what it needs, prints, and closes."""
 
 from __future__ import annotations
 
+import sys
+import uuid
+from collections.abc import Mapping
 from contextlib import aclosing
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from streamer.bus.records import Record
 from streamer.check import Check
 from streamer.config import Settings
 from streamer.errors import BusUnreachable
+from streamer.rebuild import Rebuild
+from streamer.redaction import safe_text
 from streamer.roster import call_roll
-from streamer.show import print_findings, print_record, print_signals, print_status, stored_streams
+from streamer.show import print_findings, print_rebuilt, print_record, print_signals, print_status, stored_streams
 from streamer.wiring import Parts, assembled
 
 DEFAULT_TAIL = 10
@@ -41,6 +50,52 @@ async def status(settings: Settings, as_json: bool) -> None:
     if not any(records for _, _, records in states):
         raise BusUnreachable("No ledger is stored yet.", "`streamer run` with this configuration begins one.")
     print_status(stored_streams(states, parts.clock.wall_ns()), as_json)
+
+
+async def rebuild(settings: Settings, *, since_ns: int | None, is_forced: bool, is_agreed: bool, as_json: bool) -> None:
+    """Make the ledgers anew that cannot be believed, once it is agreed.
+
+    Args:
+        settings: complete.
+        since_ns: everything before counts as settled; None to find out.
+        is_forced: also those that can be believed.
+        is_agreed: do not ask.
+        as_json: the result as JSON.
+
+    Raises:
+        ShardTaken: a daemon has the file of the embedded bus.
+        BadParameter: nobody is there to agree.
+    """
+    async with assembled(settings) as parts:
+        await parts.bus.open()
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        reading = progress.add_task("Reading the ledgers")
+        making = Rebuild(
+            settings,
+            bus=parts.bus,
+            api=parts.api,
+            owner=uuid.uuid4().hex,
+            since_ns=since_ns,
+            progress=lambda shard, events: progress.update(
+                reading, description=f"shard {shard}: {events:,} events read"
+            ),
+        )
+        doubts = await making.doubts()
+        shards = range(settings.bus.shards) if is_forced else sorted(doubts)
+        if not shards:
+            _say("Every ledger can be trusted; nothing was changed. (--force makes them anew all the same.)")
+        elif _agreed(doubts, is_agreed):
+            with progress:
+                print_rebuilt(await making.run(shards), as_json)
+            return
+    if as_json:
+        print_rebuilt([], as_json)
 
 
 async def tail(
@@ -75,3 +130,18 @@ async def _newest(parts: Parts, topic: str, count: int) -> list[Record]:
     # On Kafka the marker of a transaction takes an offset as well: every other one where each has one record.
     records = [record async for record in parts.bus.read(topic, last=2 * count, follow=False)]
     return sorted(records, key=lambda record: record.timestamp_ns)[-count:]
+
+
+def _agreed(doubts: Mapping[int, str], is_agreed: bool) -> bool:
+    """Say what is wrong; whether the old state may be set aside."""
+    for what in doubts.values() or ["Every ledger can be trusted; --force makes them anew all the same."]:
+        _say(what)
+    if is_agreed:
+        return True
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody is there to be asked; say --yes to set the old state aside")
+    return typer.confirm("End every daemon first. Set the old state aside and make the ledger anew?", err=True)
+
+
+def _say(text: str) -> None:
+    print(safe_text(text), file=sys.stderr)  # noqa: T201  # the command's own words

@@ -131,7 +131,8 @@ class Hole(NamedTuple):
 
     Causes: ``absent`` (an answer without samples that the ledger knows), ``silent`` (an answer without any sample,
     when some were due or nothing shows that the signal was read), ``rejected`` (a row that could not be read),
-    ``new`` (a signal added to a group), ``moved`` (a signal that came from another group).
+    ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``rebuilt`` (published or
+    not, nobody knows what was asked for: the ledger was lost).
     """
 
     series: Series

@@ -19,6 +19,7 @@ from streamer.generation import Generation, Surroundings
 from streamer.ledger.codec import HEAD, decode_head
 from streamer.patience import Patience
 from streamer.pipeline import Writer
+from streamer.published import Readable, refuse_lost_state
 from streamer.roster import Member
 
 HELD_WITHIN_S = 6.0
@@ -30,7 +31,7 @@ RELEASED_WITHIN_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class Bus(Protocol):
+class Bus(Readable, Protocol):
     """Where the writers of shards come from."""
 
     async def acquire(self, shard: int) -> Writer:
@@ -263,6 +264,8 @@ class Ownership:
             failpoint("shard.acquired")
             partitions = [self._bus.partition_of(member.signal.id.key.encode()) for member in members]
             generation = await Generation.begin(self._around, tenure.shard, writer, members, partitions)
+            if generation.ledger.is_fresh:
+                await refuse_lost_state(self._bus, tenure.shard)
             now_ns = await self._service_now()
             tenure.generation = generation
             await generation.adopt(members, now_ns)

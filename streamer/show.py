@@ -18,6 +18,7 @@ from streamer.bus.records import Record
 from streamer.check import Finding
 from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place, verify
 from streamer.model import NS_PER_S, Signal, instant_text
+from streamer.rebuild import Rebuilt
 from streamer.redaction import safe_text
 from streamer.roster import Roster
 
@@ -153,6 +154,21 @@ def print_status(streams: Sequence[StoredStream], as_json: bool) -> None:
         holes = f"{one.holes} ({one.hole_s:g} s)" if one.holes else "0"
         frontier, settled = (_whole_seconds(text) for text in (one.frontier, one.settled))
         table.add_row(_cell(one.stream), str(one.series), frontier, settled, f"{one.lag_s:.1f} s", holes)
+    _console().print(table)
+
+
+def print_rebuilt(streams: Sequence[Rebuilt], as_json: bool) -> None:
+    """The ledgers that were made anew."""
+    if as_json:
+        print_json([asdict(stream) for stream in streams])
+        return
+    table = Table(title="Rebuilt (instants in UTC)", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("stream", "series", "samples", "asked for again since", "frontier", "holes"):
+        table.add_column(heading, no_wrap=True)
+    for one in streams:
+        since, frontier = (_whole_seconds(text or "") for text in (one.since, one.frontier))
+        series = f"{one.series} (and {one.parked} parked)" if one.parked else str(one.series)
+        table.add_row(_cell(one.stream), series, f"{one.samples:,}", since, frontier, str(one.holes))
     _console().print(table)
 
 

@@ -109,13 +109,16 @@ class KafkaBus:
                                     state[message.key] = message.value
         return state
 
-    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]:
+    async def read(
+        self, topic: str, *, last: int | None, follow: bool, shard: int | None = None
+    ) -> AsyncGenerator[Record, None]:
         """Committed records of a topic, partition by partition in order.
 
         Args:
             topic: logical name (``samples``).
             last: begin that many offsets before each partition's end; None for the beginning.
             follow: wait for more at the end.
+            shard: only the partitions that this shard writes; None for all.
 
         Raises:
             BusUnreachable, BusRefused: see ``kafka_errors``.
@@ -129,7 +132,8 @@ class KafkaBus:
                 problem = f"topic {name} is not there yet; `streamer run` creates it"
                 raise ConfigurationError([(f"kafka.topics.{topic}", problem)])
             async with self._consumer() as consumer:
-                partitions = [TopicPartition(name, number) for number in range(count)]
+                numbers = range(count) if shard is None else range(shard, count, self._shards)
+                partitions = [TopicPartition(name, number) for number in numbers]
                 consumer.assign(partitions)
                 ends = await self._high_watermarks(partitions)
                 beginnings = await consumer.beginning_offsets(partitions)
@@ -143,6 +147,12 @@ class KafkaBus:
                             if follow or message.offset < ends[TopicPartition(name, message.partition)]:
                                 yield _record(topic, message)
                     rest = {one for one in rest if await consumer.position(one) < ends[one]}
+
+    async def lacks_oldest(self, shard: int) -> bool:
+        """Whether retention has taken events of a shard already."""
+        with _explained(f"Reading where {self._topics.samples} begins"):
+            async with self._consumer() as consumer:
+                return any((await consumer.beginning_offsets(self._samples_of(shard))).values())
 
     async def check(self) -> str:
         """Connect and try every right that ``run`` needs, in a transaction that is taken back."""
@@ -164,12 +174,15 @@ class KafkaBus:
 
     async def _read_ends(self, shard: int) -> dict[int, int]:
         """The ends of the partitions of the samples topic that a shard writes; behind a fence they are its own."""
-        numbers = range(shard, self._partitions["samples"], self._shards)
-        partitions = [TopicPartition(self._topics.samples, number) for number in numbers]
         with _explained(f"Reading where {self._topics.samples} ends"):
             async with asyncio.timeout(STALLED_AFTER_S):
-                ends = await self._high_watermarks(partitions)
+                ends = await self._high_watermarks(self._samples_of(shard))
         return {partition.partition: end for partition, end in ends.items()}
+
+    def _samples_of(self, shard: int) -> list[TopicPartition]:
+        """The partitions of the samples topic that a shard writes."""
+        numbers = range(shard, self._partitions["samples"], self._shards)
+        return [TopicPartition(self._topics.samples, number) for number in numbers]
 
     async def _high_watermarks(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The ends of partitions, with what is open or was committed this instant.

@@ -109,13 +109,16 @@ class SqliteBus:
 
         return await self._in_thread(read)
 
-    async def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]:
+    async def read(
+        self, topic: str, *, last: int | None, follow: bool, shard: int | None = None
+    ) -> AsyncGenerator[Record, None]:
         """Committed records of a topic in order; also beside a process that writes.
 
         Args:
             topic: logical name (``samples``).
             last: begin that many records before the end; None for the beginning.
             follow: wait for more at the end.
+            shard: only what this shard wrote; None for all.
 
         Raises:
             BusUnreachable: the file is not there or cannot be opened.
@@ -137,8 +140,8 @@ class SqliteBus:
             with closing(self._reader()) as connection:
                 rows = connection.execute(
                     "SELECT topic, partition, offset, key, headers, value, timestamp_ns FROM records "  # noqa: S608
-                    f"WHERE {about} AND offset > ? ORDER BY offset LIMIT ?",
-                    (topic, after, PAGE),
+                    f"WHERE {about} AND offset > ? AND partition = coalesce(?, partition) ORDER BY offset LIMIT ?",
+                    (topic, after, shard, PAGE),
                 )
                 return [_record(row) for row in rows]
 
@@ -153,6 +156,18 @@ class SqliteBus:
                 await asyncio.sleep(FOLLOWED_EVERY_S)
             else:
                 return
+
+    async def lacks_oldest(self, shard: int) -> bool:
+        """Whether records were deleted, of whatever shard."""
+
+        def read() -> bool:
+            with closing(self._reader()) as connection:
+                found = connection.execute(
+                    "SELECT (SELECT count(*) FROM records) < (SELECT seq FROM sqlite_sequence WHERE name = 'records')"
+                )
+                return bool(found.fetchone()[0])
+
+        return await self._in_thread(read)
 
     async def check(self) -> str:
         """Open the file as ``run`` would, unless a daemon has it; say what is there."""

@@ -30,7 +30,7 @@ MEMORY_PREFIX = b"memory/"
 SIGNAL_PREFIX = b"signal/"
 
 _DIGEST_MODULUS = 1 << 128
-_REMEDY = "Nothing was touched. Restore the state, or set it aside and start with a fresh ledger knowingly."
+_REMEDY = "Nothing was touched. `streamer rebuild` makes the ledger anew from the events that were published."
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -120,6 +120,14 @@ class Ledger:
         self._live_parts = dict(live)
         self._removed.update(key for key in keys if key not in live)
 
+    @classmethod
+    def of_books(cls, books: Mapping[str, Book], *, shard: int, shards: int, owner: str) -> Ledger:
+        """A ledger of books that were made from what was published; its first changes write all of it."""
+        ledger = cls(shard=shard, shards=shards, owner=owner)
+        ledger._books = dict(books)
+        ledger._dirty = dict.fromkeys(books)
+        return ledger
+
     def place(self, group_id: str) -> Place:
         """A group's place. KeyError when the ledger does not know the group."""
         return self._books[group_id].place
@@ -131,6 +139,11 @@ class Ledger:
     def members(self) -> dict[str, tuple[str, ...]]:
         """The names of the series of each group that the ledger knows, also those no configuration claims now."""
         return {group_id: tuple(book.accounts) for group_id, book in self._books.items()}
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was stored of it yet."""
+        return self._sequence == 0
 
     @property
     def entries(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
@@ -72,6 +72,17 @@ class Memory:
         """Whether a sample inside the interval is remembered."""
         at = bisect_left(self._instants, interval.start_ns)
         return at < len(self._instants) and self._instants[at] < interval.end_ns
+
+    def parts(self) -> Iterator[tuple[Sequence[int], Sequence[Value], int]]:
+        """All that is remembered, as ``record`` takes it in: instants, values and revision."""
+        if not self._revisions:
+            if self._instants:
+                yield self._instants, [self._value(at) for at in range(len(self))], 0
+            return
+        revisions = [self._revisions.get(instant_ns, 0) for instant_ns in self._instants]
+        for revision in sorted(set(revisions)):
+            chosen = [at for at, one in enumerate(revisions) if one == revision]
+            yield [self._instants[at] for at in chosen], [self._value(at) for at in chosen], revision
 
     def nearest_ns(self, interval: Interval) -> int | None:
         """The known instant that is nearest to an interval without any; None when nothing is known."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from streamer.bus.kafka import KafkaBus
-from streamer.bus.records import Record
 from streamer.bus.sqlite import SqliteBus
 from streamer.config import KafkaSettings, TopicSettings
 from streamer.daemon import Bus
@@ -24,7 +23,7 @@ class ReadableBus(Bus, Protocol):
 
     async def close(self) -> None: ...
 
-    def read(self, topic: str, *, last: int | None, follow: bool) -> AsyncGenerator[Record, None]: ...
+    async def lacks_oldest(self, shard: int) -> bool: ...
 
 
 MakeBus = Callable[[], ReadableBus]

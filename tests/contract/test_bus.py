@@ -72,6 +72,15 @@ async def test_the_state_is_what_the_last_commits_left(bus: ReadableBus, acquire
     assert await writer.restore() == {b"a": b"2", b"c": b"1"}
 
 
+async def test_the_events_of_a_shard_can_be_read_by_themselves(bus: ReadableBus, acquire: Acquire) -> None:
+    for shard in range(SHARDS):
+        key = key_of_shard(bus, shard)
+        await (await acquire(bus, shard)).commit([events(bus, key, 3)], {b"head": b"1"})
+        async with aclosing(bus.read("samples", last=None, follow=False, shard=shard)) as records:
+            assert [record.key async for record in records] == [key] * 3
+        assert not await bus.lacks_oldest(shard)
+
+
 async def test_notices_are_visible_with_their_commit_each_in_its_topic(bus: ReadableBus, acquire: Acquire) -> None:
     writer = await acquire(bus, 1)
     await writer.commit([events(bus, key_of_shard(bus, 1), 3)], {b"head": b"1"}, said)

@@ -344,3 +344,23 @@ def test_run_leaves_a_file_alone_that_is_no_database(site: Site) -> None:
     assert code == 70
     assert f"{site.database} is not a database of this program" in stderr
     assert site.database.read_bytes() == content
+
+
+def test_rebuild_leaves_a_ledger_alone_that_can_be_trusted(first_run: FirstRun) -> None:
+    code, stdout, stderr = first_run.site.ended("rebuild", "--json")
+    assert (code, json.loads(stdout)) == (0, [])
+    assert "can be trusted" in stderr
+
+
+def test_rebuild_keeps_away_from_the_file_of_a_running_daemon(site: Site) -> None:
+    with site.started("run"):
+        wait_for(lambda: site.published() > 0)
+        code, _, stderr = site.ended("rebuild", "--force", "--yes")
+    assert code == 75
+    assert "Another process writes" in stderr
+
+
+def test_rebuild_takes_only_an_instant_for_since(site: Site) -> None:
+    code, _, stderr = site.ended("rebuild", "--since", "2h")
+    assert code == 78
+    assert "--since: is not an instant" in stderr

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from streamer.bus.kafka import KafkaBus
 from streamer.bus.records import Record
@@ -254,3 +254,14 @@ async def test_an_absent_broker_is_said_in_words() -> None:
     bus = KafkaBus(KafkaSettings(bootstrap_servers=("127.0.0.1:1",)), shards=1, partitions=1)
     with pytest.raises(BusUnreachable, match="no broker answers"):
         await bus.open()
+
+
+async def test_events_that_retention_took_are_noticed(settings: KafkaSettings, admin: AIOKafkaAdminClient) -> None:
+    bus = await opened(settings)
+    writer = await bus.acquire(0)
+    await writer.commit([events(b"1", b"2")], {b"head": b"1"})
+    await writer.close()
+    assert not await bus.lacks_oldest(0)
+    await admin.delete_records({TopicPartition(settings.topics.samples, 0): RecordsToDelete(before_offset=1)})
+    assert await bus.lacks_oldest(0)
+    assert [record.value for record in await read(bus)] == [b"2"]

@@ -8,7 +8,7 @@ it is: a commit succeeds though a batch was lost, and a delayed EndTxn ends what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from streamer.bus.membership import Alone
 from streamer.bus.producer import KafkaWriter
+from streamer.bus.records import Record
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
 from streamer.errors import BusUnreachable
@@ -77,6 +78,8 @@ class Kafka:
         self.is_away = False
         self.state: dict[int, dict[bytes, bytes]] = {}
         self.ends: dict[tuple[str, int], int] = {}
+        self.log: list[Logged] = []
+        """Everything but state that was committed, in the order of its commits."""
         self._coordinators: dict[str, Coordinator] = {}
         self._on_commit = on_commit
 
@@ -114,7 +117,9 @@ class Kafka:
                 live.pop(key, None)
             else:
                 live[key] = value
-        self._on_commit(changes, [record for record in transaction.records if record.topic != STATE], shard)
+        published = [record for record in transaction.records if record.topic != STATE]
+        self.log += published
+        self._on_commit(changes, published, shard)
 
     def abort(self, coordinator: Coordinator) -> None:
         """End what is open without making it visible; it keeps its offsets."""
@@ -264,6 +269,17 @@ class Bus:
         state = await self._kafka.read(shard)
         await self._gate.passed()
         return state
+
+    async def read(
+        self, topic: str, *, last: int | None, follow: bool, shard: int | None = None
+    ) -> AsyncGenerator[Record, None]:
+        await self._reached()
+        for one in self._kafka.log:
+            if one.topic == topic and (shard is None or one.partition % self._shards == shard):
+                yield Record(topic, one.partition, one.offset, one.key.decode(), {}, one.value or b"null", 0)
+
+    async def lacks_oldest(self, shard: int) -> bool:
+        return False
 
     async def _read_ends(self, shard: int) -> dict[int, int]:
         await self._reached()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from aiokafka.partitioner import murmur2
 
 from streamer.bus.membership import Alone
+from streamer.bus.records import Record
 from streamer.errors import BusUnreachable, OutcomeUnknown
 from streamer.model import Closing, Notice, Records
 from tests.support.group import Group, Member
@@ -19,6 +20,7 @@ class MemoryBus:
     Attributes:
         records: committed events in order.
         committed: the same with the seconds of the loop at which they were committed.
+        trimmed: those that retention has taken.
         state: committed state records by shard.
         notices: committed notices in order.
         commits: how many commits succeeded.
@@ -33,6 +35,7 @@ class MemoryBus:
         self.commit_s = commit_s
         self.records: list[Records] = []
         self.committed: list[tuple[float, Records]] = []
+        self.trimmed: list[Records] = []
         self.state: dict[int, dict[bytes, bytes]] = {}
         self.notices: list[Notice] = []
         self.commits = 0
@@ -63,6 +66,26 @@ class MemoryBus:
     def ends(self, shard: int) -> dict[int, int]:
         """Where the partitions of a shard end; a memory bus has a partition a shard."""
         return {shard: sum(len(some.values) for some in self.records if some.partition == shard)}
+
+    async def read(
+        self, topic: str, *, last: int | None, follow: bool, shard: int | None = None
+    ) -> AsyncGenerator[Record, None]:
+        self._reach()
+        if topic == "samples":
+            for some in self.records:
+                for offset, (value, at_ns) in enumerate(zip(some.values, some.timestamps_ns, strict=True)):
+                    if shard in (None, some.partition):
+                        yield Record(topic, some.partition, offset, some.key.decode(), {}, value, at_ns)
+        for offset, notice in enumerate(self.notices):
+            if notice.topic == topic:
+                yield Record(topic, 0, offset, notice.key.decode(), {}, notice.value or b"null", notice.timestamp_ns)
+
+    async def lacks_oldest(self, shard: int) -> bool:
+        return bool(self.trimmed)
+
+    def trim(self, count: int) -> None:
+        """Let retention take the oldest events."""
+        self.trimmed, self.records = self.records[:count], self.records[count:]
 
     async def close(self) -> None:
         pass

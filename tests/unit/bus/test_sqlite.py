@@ -127,3 +127,13 @@ async def test_commits_survive_the_loss_of_power(tmp_path: Path) -> None:
     journal = await bus._in_thread(lambda: connection.execute("PRAGMA journal_mode").fetchone()[0])
     assert (synchronous, journal) == (2, "wal")
     await bus.close()
+
+
+async def test_deleted_records_are_noticed(tmp_path: Path) -> None:
+    bus = await opened(tmp_path / "bus.db")
+    await (await bus.acquire(0)).commit([EVENTS, EVENTS], {})
+    assert not await bus.lacks_oldest(0)
+    with closing(sqlite3.connect(tmp_path / "bus.db")) as connection, connection:
+        connection.execute("DELETE FROM records WHERE offset = 1")
+    assert await bus.lacks_oldest(0)
+    await bus.close()

@@ -11,6 +11,7 @@ from random import Random
 from streamer.ledger.intervals import joined, punched
 from streamer.ledger.ledger import Applied, Ledger
 from streamer.ledger.memory import is_same
+from streamer.ledger.rebuild import Published, Rebuilding, Scope
 from streamer.model import (
     NS_PER_MS,
     NS_PER_S,
@@ -102,6 +103,15 @@ class Arrived:
     answer: Answer
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What consumers were told when something was committed: how far all groups are, and what is not covered."""
+
+    frontier_ns: int
+    settled_ns: int
+    holes: tuple[Hole, ...]
+
+
 @dataclass
 class Process:
     """What dies with the daemon: the ledger ahead of what is stored, and all that is being asked."""
@@ -127,6 +137,8 @@ class World:
         self.store: dict[bytes, bytes] = {}
         self.published: dict[Sample, list[Value]] = defaultdict(list)
         self.told: dict[Series, list[Hole]] = defaultdict(list)
+        self.events: list[Published] = []
+        self.stated: Stated | None = None
         self.starts_ns: dict[int, int] = {}
         self.stream = stream
         self.indexes: list[int] = []
@@ -135,9 +147,7 @@ class World:
     def begin(self, stream: Stream, indexes: Collection[int], *, lag_ns: int, history_ns: int = 0) -> None:
         """Start a process with a configuration; whatever the last one had not committed is gone."""
         self.stream, self.indexes = stream, sorted(indexes)
-        series = [
-            Series(SignalId(DATABASE, index), stream.aggregation, stream.resample_period_ns) for index in self.indexes
-        ]
+        series = self._series()
         ledger = Ledger.restore(dict(self.store), shard=0, shards=1, owner="world")
         groups = arrange(stream, DATABASE, 0, series, ledger.members())
         start_ns = align_down(self.now_ns - lag_ns - history_ns, stream.quantum_ns)
@@ -147,6 +157,49 @@ class World:
         for index in self.indexes:
             self.starts_ns.setdefault(index, start_ns)
         self.process = Process(ledger, groups, lag_ns)
+        self.state()
+
+    def _series(self) -> list[Series]:
+        stream = self.stream
+        return [
+            Series(SignalId(DATABASE, index), stream.aggregation, stream.resample_period_ns) for index in self.indexes
+        ]
+
+    def state(self) -> None:
+        """Say how far everything is, as it is committed now."""
+        ledger, groups = self.process.ledger, self.process.groups
+        places = [ledger.place(group.id) for group in groups]
+        self.stated = Stated(
+            min(place.frontier_ns for place in places),
+            min(min(place.revisited_ns[-1], place.frontier_ns - self.stream.overlap_ns) for place in places),
+            tuple(hole for group in groups for hole in ledger.holes(group.id)),
+        )
+
+    def lose(self, *, is_told: bool, lag_ns: int) -> None:
+        """The state is lost and the ledger made anew from what was published, and what was told if anything was."""
+        stream, told = self.stream, self.stated if is_told else None
+        series = [
+            Series(SignalId(DATABASE, index), stream.aggregation, stream.resample_period_ns) for index in self.indexes
+        ]
+        scopes = {}
+        for one in series:
+            holes = () if told is None else tuple(hole for hole in told.holes if hole.series == one)
+            settled_ns = None if told is None else told.settled_ns
+            scopes[one] = Scope(settled_ns, self.starts_ns[one.signal.index], LAST_AGE_NS, 0, holes)
+        made = Rebuilding(
+            arrange(stream, DATABASE, 0, series, {}),
+            scopes,
+            {} if told is None else {stream.name: told.frontier_ns},
+            parked_ages_ns=stream.lookback_ns,
+            parked_span_ns=LAST_AGE_NS,
+            most_samples=10**6,
+        )
+        for published in self.events:
+            made.take(published)
+        self.store = {}
+        self.told.clear()  # which gaps were told is lost with the state: those that are open are told again
+        fold(self.store, made.ledger(shard=0, shards=1, owner="rebuild").changes())
+        self.begin(stream, self.indexes, lag_ns=lag_ns)
 
     def ask(self, *, chunk_ns: int, is_poll_due: bool = True) -> None:
         """Start what the planner wants now of every group."""
@@ -202,6 +255,8 @@ class World:
         self._tell(transitions)
         for one in applied:
             self._publish(one)
+        if self.now_ns % (2 * NS_PER_S) < NS_PER_S:  # not with every commit
+            self.state()
 
     def _tell(self, transitions: Collection[Transition]) -> None:
         for event, _, hole in transitions:
@@ -212,6 +267,9 @@ class World:
     def _publish(self, applied: Applied) -> None:
         for run in applied.runs:
             index = run.series.signal.index
+            self.events.append(
+                Published(run.series, self.stream.name, run.revision, run.is_late, run.instants_ns, run.values)
+            )
             for instant_ns, value in zip(run.instants_ns, run.values, strict=True):
                 before = self.published[index, instant_ns]
                 assert run.revision == len(before), f"{index} at {instant_ns}: {run.revision} after {before}"
