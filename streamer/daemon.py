@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from math import nan
 from random import Random
 from typing import Protocol
 
@@ -21,7 +22,7 @@ from streamer.complaints import Complaints
 from streamer.config import Settings
 from streamer.generation import Surroundings
 from streamer.metrics import Metrics
-from streamer.model import Signal
+from streamer.model import NS_PER_S, Signal
 from streamer.ownership import Membership, Ownership, Wanted
 from streamer.patience import Patience
 from streamer.pipeline import Source
@@ -105,6 +106,7 @@ class Daemon:
             long_queries=asyncio.Semaphore(LONG_QUERIES),
             owner=uuid.UUID(int=random.getrandbits(128), version=4).hex,
         )
+        metrics.clock_skew.set_function(self._clock_skew_s)
         self._stopping = asyncio.Event()
         self._renewed = asyncio.Event()
         self.roster = Roster()
@@ -123,9 +125,13 @@ class Daemon:
         """Whether it was decided which shards this process owns, and all of them are owned and restored."""
         return self.ownership.is_ready
 
+    def _clock_skew_s(self) -> float:
+        ahead_ns = self._around.service_time.host_ahead_ns()
+        return nan if ahead_ns is None else ahead_ns / NS_PER_S
+
     def snapshot(self) -> Snapshot:
         """How everything stands now."""
-        now_ns = self._around.service_time.now_ns()
+        now_ns, ahead_ns = self._around.service_time.now_ns(), self._around.service_time.host_ahead_ns()
         owned = self.ownership.generations
         parts = [(generation.ledger, generation.groups) for generation in owned.values()]
         return Snapshot(
@@ -133,6 +139,7 @@ class Daemon:
             shards=tuple(sorted(owned)),
             streams=() if now_ns is None else tuple(summarise(parts, now_ns)),
             unknown_signals=tuple(f"{stream}: {signal_id.key}" for stream, signal_id in self.roster.unknown),
+            clock_skew_s=None if ahead_ns is None else ahead_ns / NS_PER_S,
         )
 
     def stop(self) -> None:

@@ -37,6 +37,11 @@ class Metrics:
             buckets=COMMIT_SECONDS_BUCKETS,
             registry=self.registry,
         )
+        self.clock_skew = Gauge(
+            "streamer_clock_skew_seconds",
+            "Host's wall clock ahead of the service's time; NaN while that is unknown. It decides about no data.",
+            registry=self.registry,
+        )
         self.shards_owned = Gauge(
             "streamer_shards_owned", "Shards that this process writes now.", registry=self.registry
         )

@@ -36,12 +36,14 @@ class Snapshot:
         shards: those owned.
         streams: one summary a stream; none while the service's time is unknown.
         unknown_signals: configured signals that the catalogue does not know, as ``stream: database:index``.
+        clock_skew_s: how far the host's wall clock is ahead of the service's time; None while that is unknown.
     """
 
     ready: bool
     shards: tuple[int, ...]
     streams: tuple[StreamSummary, ...]
     unknown_signals: tuple[str, ...]
+    clock_skew_s: float | None = None
 
 
 def summarise(parts: Iterable[tuple[Ledger, Iterable[Group]]], now_ns: int) -> list[StreamSummary]:

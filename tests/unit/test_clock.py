@@ -132,6 +132,82 @@ def test_the_bound_never_passes_the_true_time_and_never_goes_back(
             highest_ns = now_ns
 
 
+def told(clock: HandClock, service_time: ServiceTime, date_ns: int, answers: int, *, each_s: int = 5) -> None:
+    """Answers whose Date runs on, some seconds apart."""
+    for number in range(answers):
+        service_time.learn(date_ns + number * each_s * NS_PER_S)
+        clock.monotonic += each_s * NS_PER_S
+
+
+@pytest.mark.parametrize("absurd_ns", [4_070_908_800 * NS_PER_S, NOON_NS + 3600 * NS_PER_S, 0])
+def test_one_absurd_date_moves_nothing(clock: HandClock, service_time: ServiceTime, absurd_ns: int) -> None:
+    service_time.learn(NOON_NS)
+    service_time.learn(absurd_ns)
+    assert service_time.now_ns() == NOON_NS
+    service_time.learn(NOON_NS + NS_PER_S)
+    assert service_time.now_ns() == NOON_NS + NS_PER_S
+
+
+def test_an_absurd_date_that_a_proxy_repeats_is_never_believed(clock: HandClock, service_time: ServiceTime) -> None:
+    service_time.learn(NOON_NS)
+    told(clock, service_time, NOON_NS + 3600 * NS_PER_S, 1)
+    for _ in range(20):
+        service_time.learn(NOON_NS + 3600 * NS_PER_S)
+        clock.monotonic += 5 * NS_PER_S
+    now_ns = service_time.now_ns()
+    assert now_ns is not None
+    assert now_ns <= NOON_NS + 105 * NS_PER_S
+
+
+def test_an_absurd_date_between_right_ones_is_never_believed(clock: HandClock, service_time: ServiceTime) -> None:
+    for number in range(20):
+        service_time.learn(NOON_NS + number * 5 * NS_PER_S)
+        service_time.learn(NOON_NS + (3600 + number * 5) * NS_PER_S)
+        clock.monotonic += 5 * NS_PER_S
+    now_ns = service_time.now_ns()
+    assert now_ns is not None
+    assert now_ns <= NOON_NS + 100 * NS_PER_S
+
+
+def test_a_jump_ahead_that_answers_agree_on_is_believed(clock: HandClock, service_time: ServiceTime) -> None:
+    """As after the host was suspended: its monotonic clock stood still."""
+    service_time.learn(NOON_NS)
+    told(clock, service_time, NOON_NS + 3600 * NS_PER_S, 2)
+    assert (service_time.now_ns() or 0) < NOON_NS + 60 * NS_PER_S
+    service_time.learn(NOON_NS + 3610 * NS_PER_S)
+    assert service_time.now_ns() == NOON_NS + 3610 * NS_PER_S
+
+
+def test_a_service_that_steps_back_makes_the_time_unknown_until_it_has_come_up_again(
+    clock: HandClock, service_time: ServiceTime
+) -> None:
+    service_time.learn(NOON_NS)
+    told(clock, service_time, NOON_NS - 3600 * NS_PER_S, 4)
+    assert service_time.now_ns() is None
+    clock.monotonic += 3600 * NS_PER_S
+    service_time.learn(NOON_NS + 3560 * NS_PER_S)
+    now_ns = service_time.now_ns()
+    assert now_ns is not None
+    assert now_ns >= NOON_NS + 3560 * NS_PER_S
+
+
+def test_a_first_date_far_from_the_hosts_clock_waits_for_others_that_agree(
+    clock: HandClock, service_time: ServiceTime
+) -> None:
+    clock.wall = 0
+    told(clock, service_time, NOON_NS, 2)
+    assert service_time.now_ns() is None
+    service_time.learn(NOON_NS + 10 * NS_PER_S)
+    assert service_time.now_ns() == NOON_NS + 10 * NS_PER_S
+
+
+def test_how_far_the_host_is_ahead_is_known_with_the_services_time(clock: HandClock, service_time: ServiceTime) -> None:
+    assert service_time.host_ahead_ns() is None
+    service_time.learn(NOON_NS)
+    clock.wall = NOON_NS + 7 * NS_PER_S
+    assert service_time.host_ahead_ns() == 7 * NS_PER_S
+
+
 async def test_a_sleep_of_the_hosts_clock_is_interrupted_by_cancellation() -> None:
     sleeping = asyncio.create_task(SystemClock().sleep(3600))
     await asyncio.sleep(0)

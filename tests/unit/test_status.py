@@ -31,7 +31,7 @@ class Shown:
 
     def snapshot(self) -> Snapshot:
         streams = (StreamSummary("turbines", series=3, groups=1, watermark_lag_s=4.5, settled_lag_s=120.0, holes=2),)
-        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",))
+        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",), clock_skew_s=0.25)
 
 
 @asynccontextmanager
@@ -83,6 +83,7 @@ async def test_the_state_is_there_as_json() -> None:
         state: dict[str, Any] = await answer.json()
     assert state == {
         "ready": True,
+        "clock_skew_s": 0.25,
         "shards": [0, 1],
         "streams": [
             {
