@@ -47,8 +47,12 @@ test: $(VENV)/.dev ## Run the tests (those of Kafka are skipped where none can b
 	$(BIN)/python -m pytest -m "not torture and not image and not cluster"
 
 .PHONY: torture
-torture: $(VENV)/.dev ## Kill the daemon KILLS times (50 unless told) and count every sample
+torture: $(VENV)/.dev ## Kill the daemon, and then the broker, KILLS times (50 unless told) and count every sample
 	KILLS=$${KILLS:-50} $(BIN)/python -m pytest -m torture -s
+
+.PHONY: memory
+memory: $(VENV)/.dev ## Watch the daemon's memory under faults FOR=1h: it must stay within 5 %
+	$(BIN)/python -m tests.torture.memory $(or $(FOR),1h)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format and types

@@ -15,6 +15,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
     TopicAuthorizationFailedError,
+    for_code,
 )
 
 from streamer.bus import producer as module
@@ -214,6 +215,8 @@ ERRORS = [
     AssertionError(),
     ConnectionResetError(),
     TimeoutError(),
+    for_code(82)(),  # fenced instance, and 90, producer fenced: aiokafka has no classes for them
+    for_code(90)(),
 ]
 
 
