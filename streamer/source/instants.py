@@ -12,8 +12,11 @@ from datetime import date
 
 from streamer.model import EPOCH_DAY, NS_PER_S, second_text
 
-CACHED_TEXTS = 200_000
-"""Texts kept between two answers: about 20 MB; one hour of a 50 Hz grid."""
+CACHED_TEXTS = 10_000
+"""Texts kept between two answers: about 3 MB; half an hour of a 5 Hz grid, as long as raw queries get.
+
+Signals of one answer share their instants however many there are.
+"""
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|z|[+-]\d\d(?::?\d\d)?)?",
