@@ -47,6 +47,7 @@ class Parts:
             clock=self.clock,
             metrics=self.metrics,
             random=self.random,
+            on_share=self.throttle.take_share,
         )
 
 

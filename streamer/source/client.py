@@ -1,11 +1,12 @@
 """The API as the pipeline sees it: a query gives a checked answer or an error that says what to do.
 
 One envelope for all requests: a permit, a token, the request; then again, later, as long as the error says that
-later may help. Permits are not held while waiting.
+later may help. Permits are not held while waiting, and are held for as long as the service works on a request.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from random import Random
 
@@ -13,11 +14,11 @@ import tenacity
 from pydantic import SecretStr
 
 from streamer.clock import Clock, ServiceTime
-from streamer.errors import CredentialRefused, QueryFailed, QueryRefused, SourceError, SourceUnreachable
+from streamer.errors import CredentialRefused, QueryFailed, SourceError, SourceUnreachable
 from streamer.failpoints import failpoint
 from streamer.model import Answer, Lane, Query, Signal
 from streamer.source.refusals import refusal
-from streamer.source.throttle import Throttle, jittered_backoff_s
+from streamer.source.throttle import Permit, Throttle, jittered_backoff_s
 from streamer.source.token import TokenSource
 from streamer.source.transport import Reply, Request, Transport
 from streamer.source.wire import catalogue_request, decode_answer, decode_catalogue, query_request
@@ -56,6 +57,7 @@ class ApiClient:
         self._clock = clock
         self._random = random
         self._on_request = on_request
+        self._exchanges: set[asyncio.Task[Reply]] = set()
 
     async def query(self, query: Query) -> Answer:
         """Ask for the samples of a window.
@@ -76,6 +78,9 @@ class ApiClient:
 
     async def close(self) -> None:
         """Stop what is on its way and close the connections; idempotent."""
+        for exchange in self._exchanges:
+            exchange.cancel()
+        await asyncio.gather(*self._exchanges, return_exceptions=True)
         await self._tokens.close()
         await self._transport.close()
 
@@ -95,26 +100,42 @@ class ApiClient:
         return max(jittered_backoff_s(state.attempt_number, self._random), asked_for_s or 0.0)
 
     async def _attempt(self, request: Request, lane: Lane) -> Reply:
-        async with self._throttle.permit(lane):
-            failpoint("request.permitted")
-            try:
-                reply = await self._authorised(request, lane)
-            except SourceUnreachable as exc:
-                self._slow_down(exc)
-                raise
-            except (QueryRefused, QueryFailed):
-                self._throttle.succeeded()
-                raise
-            self._throttle.succeeded()
-            return reply
+        """One exchange. It goes on when its caller is cancelled: the service works on it all the same.
 
-    def _slow_down(self, error: SourceUnreachable) -> None:
-        if error.retry_after_s is not None and error.status in (429, 503):
-            self._throttle.hold(error.retry_after_s)
-        elif error.status in (None, 429, 502, 503):
-            self._throttle.backoff()
-        else:  # the service is there: this question was too much for it
-            self._throttle.succeeded()
+        The permit is held until then, so that never more are in flight at the service than it allows.
+        """
+        permit = await self._throttle.acquire(lane)
+        exchange = asyncio.create_task(self._exchange(permit, request, lane))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._forget)
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, permit: Permit, request: Request, lane: Lane) -> Reply:
+        try:
+            failpoint("request.permitted")
+            reply = await self._authorised(request, lane)
+        except SourceUnreachable as exc:
+            self._slow_down(permit, exc)
+            raise
+        else:
+            self._throttle.succeeded(permit)
+            return reply
+        finally:
+            self._throttle.release(permit)
+
+    def _slow_down(self, permit: Permit, error: SourceUnreachable) -> None:
+        if error.status == 429:
+            self._throttle.refused(permit, error.retry_after_s)
+        elif error.status == 503:
+            self._throttle.overloaded(permit, error.retry_after_s)
+        elif error.status in (None, 502):
+            self._throttle.lost(permit)
+        # any other: the service is there, and this question was too much for it
+
+    def _forget(self, exchange: asyncio.Task[Reply]) -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # seen here: its caller may have been cancelled meanwhile
 
     async def _authorised(self, request: Request, lane: Lane) -> Reply:
         bearer = await self._tokens.bearer()

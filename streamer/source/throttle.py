@@ -1,31 +1,31 @@
-"""The budget of one credential: how many requests are on their way, how fast they start, and who goes next.
+"""The budget of one credential at work: who may send, when, and what is learned from how it went.
 
-The service allows 4 requests in flight per credential and a rate; ``Retry-After`` and failures to reach it
-close one gate for all queries. Uses only the clock and futures of the event loop.
+``budget`` says what is allowed and ``turns`` whose turn it is; here they meet the event loop: permits are waited for,
+given out, and taken back. Uses only the clock and futures of the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from random import Random
 
 import structlog
 
 from streamer.clock import Clock
 from streamer.model import NS_PER_S, Lane
-from streamer.source.retry_after import LONGEST_WAIT_S
+from streamer.source.budget import Budget
+from streamer.source.limits import Limit, Rate, RecentStarts
+from streamer.source.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
 SHORTEST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
 
-_PRICE = 100
-_SHARE = {Lane.LIVE: 50, Lane.REVISIT: 20, Lane.REPAIR: 15, Lane.CATCH_UP: 10, Lane.BACKFILL: 5}
-"""What a waiting lane earns with each grant; at 100 it goes first and pays them. In percent, so that sums are exact."""
+LEAST_SHARE = 0.01
 
 
 def jittered_backoff_s(failures: int, random: Random) -> float:
@@ -39,8 +39,18 @@ def jittered_backoff_s(failures: int, random: Random) -> float:
     return random.uniform(SHORTEST_BACKOFF_S, min(LONGEST_BACKOFF_S, SHORTEST_BACKOFF_S * 2 ** min(failures, 7)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Permit:
+    """Leave to send one request, given at ``started_ns``. It is out until the request is over at the service."""
+
+    started_ns: int
+
+
 class Throttle:
-    """Permits to send. Never more than ``max_in_flight`` are out, and one only while the source is unreachable.
+    """Permits to send: never more than the budget allows are out.
+
+    A permit that was acquired must be released, and before that told how the request went, unless that says nothing
+    about what the service allows: a question that it refused as such is neither a success nor a failure.
 
     Args:
         clock: times the gate and the rate.
@@ -52,22 +62,29 @@ class Throttle:
     def __init__(self, clock: Clock, random: Random, *, max_in_flight: int = 4, max_rate: float | None = None) -> None:
         self._clock = clock
         self._random = random
-        self._max_in_flight = max_in_flight
-        self._spacing_ns = int(NS_PER_S / max_rate) if max_rate else 0
-        self._in_flight = 0
-        self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
-        self._credit = dict.fromkeys(Lane, 0)
-        self._next_start_ns = clock.monotonic_ns()
-        self._held_until_ns = self._next_start_ns
-        self._backed_off_until_ns = self._next_start_ns
-        self._failures = 0
+        self._budget = Budget(Limit(max_in_flight, max_in_flight), Rate(max_rate))
+        self._turns = Turns()
+        self._out: set[Permit] = set()
+        self._waiting: dict[Lane, deque[asyncio.Future[Permit]]] = {lane: deque() for lane in Lane}
+        self._starts = RecentStarts()
+        self._is_lost = False
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at_ns = 0
 
     @property
     def in_flight(self) -> int:
         """Permits that are out."""
-        return self._in_flight
+        return len(self._out)
+
+    @property
+    def limit(self) -> int:
+        """Permits that may be out at once, as learned and by our share."""
+        return self._budget.allowed
+
+    @property
+    def rate(self) -> float | None:
+        """Starts a second, as learned and by our share; None without a bound."""
+        return self._budget.rate_at(self._clock.monotonic_ns())
 
     @property
     def waiting(self) -> dict[Lane, int]:
@@ -77,113 +94,110 @@ class Throttle:
     @property
     def held_for_s(self) -> float:
         """Seconds until the gate opens, 0 while it is open."""
-        opens_at_ns = max(self._held_until_ns, self._backed_off_until_ns)
-        return max(0, opens_at_ns - self._clock.monotonic_ns()) / NS_PER_S
+        return max(0, self._budget.gate_opens_at_ns - self._clock.monotonic_ns()) / NS_PER_S
 
     @property
     def is_reachable(self) -> bool:
         """Whether the source answered when it was last asked."""
-        return self._failures == 0
+        return not self._is_lost
 
-    @asynccontextmanager
-    async def permit(self, lane: Lane) -> AsyncIterator[None]:
-        """Wait for a permit and hold it. Cancellation while waiting gives it, or the place in the queue, back."""
-        await self._acquire(lane)
-        try:
-            yield
-        finally:
-            self._release()
+    @property
+    def share(self) -> float:
+        """The part of the credential's budget that is used here, above 0, at most 1."""
+        return self._budget.share
 
     async def opened(self) -> None:
         """Return while the gate is open: for the holder of a permit who could not send at once."""
         while (held_s := self.held_for_s) > 0:
             await self._clock.sleep(held_s)
 
-    def hold(self, seconds: float) -> None:
-        """Close the gate for all, as ``Retry-After`` asks; at most an hour, and never for shorter than it was."""
-        if not 0 < seconds < float("inf"):
-            return
-        until_ns = self._clock.monotonic_ns() + int(min(seconds, LONGEST_WAIT_S) * NS_PER_S)
-        if self.held_for_s == 0:
-            _log.warning("source.requests_held", seconds=round(min(seconds, LONGEST_WAIT_S), 1))
-        self._held_until_ns = max(self._held_until_ns, until_ns)
-
-    def backoff(self) -> None:
-        """The source could not be reached: close the gate for longer with each time in a row.
-
-        Requests that were on their way together fail together; while the gate is closed they count as one.
-        """
-        now_ns = self._clock.monotonic_ns()
-        if now_ns < self._backed_off_until_ns:
-            return
-        if self._failures == 0:
-            _log.warning("source.service_lost")
-        self._failures += 1
-        pause_s = jittered_backoff_s(self._failures, self._random)
-        self._backed_off_until_ns = now_ns + int(pause_s * NS_PER_S)
-
-    def succeeded(self) -> None:
-        """The source answered: open the gate, unless ``Retry-After`` still holds it."""
-        if self._failures:
-            _log.info("source.service_recovered", failures=self._failures)
-        self._failures = 0
-        self._backed_off_until_ns = self._clock.monotonic_ns()
+    def take_share(self, share: float) -> None:
+        """Use another part of the credential's budget from now on. Who has none asks for the catalogue all the same."""
+        self._budget = replace(self._budget, share=max(share, LEAST_SHARE))
         self._grant()
 
-    async def _acquire(self, lane: Lane) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def acquire(self, lane: Lane) -> Permit:
+        """Wait for a permit. Cancellation gives it, or the place in the queue, back."""
+        waiter: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting[lane].append(waiter)
         self._grant()
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
                 with suppress(ValueError):  # a grant may have cleared it away
                     self._waiting[lane].remove(waiter)
                 self._grant()
             else:  # granted in the same moment
-                self._release()
+                self.release(waiter.result())
             raise
 
-    def _release(self) -> None:
-        self._in_flight -= 1
+    def release(self, permit: Permit) -> None:
+        """Take a permit back: its request is over at the service."""
+        self._out.remove(permit)
+        self._budget = self._budget.ended(permit.started_ns, self._clock.monotonic_ns())
         self._grant()
+
+    def succeeded(self, permit: Permit) -> None:
+        """The service answered."""
+        if self._is_lost:
+            _log.info("source.service_recovered")
+        self._is_lost = False
+        self._budget = self._budget.succeeded(permit.started_ns)
+        self._grant()
+
+    def refused(self, permit: Permit, retry_after_s: float | None) -> None:
+        """The service was asked too much (429): wait as long as it says, then ask less at once and more slowly."""
+        self._refused(permit, retry_after_s, self._starts.rate(self._clock.monotonic_ns()))
+
+    def overloaded(self, permit: Permit, retry_after_s: float | None) -> None:
+        """The service has too much to do (503): wait as long as it says, then ask less at once."""
+        self._refused(permit, retry_after_s, None)
+
+    def lost(self, permit: Permit) -> None:
+        """No answer came: wait, for longer with each time in a row."""
+        if not self._is_lost:
+            _log.warning("source.service_lost")
+        self._is_lost = True
+        self._budget = self._budget.lost(permit.started_ns, self._clock.monotonic_ns(), self._backoff_s())
+
+    def _refused(self, permit: Permit, retry_after_s: float | None, used: float | None) -> None:
+        was_open = self.held_for_s == 0
+        self._budget = self._budget.refused(
+            permit.started_ns,
+            self._clock.monotonic_ns(),
+            asked_for_s=retry_after_s,
+            backoff_s=self._backoff_s(),
+            used=used,
+        )
+        if was_open and self.held_for_s:
+            _log.warning("source.requests_held", seconds=round(self.held_for_s, 1))
+
+    def _backoff_s(self) -> float:
+        return jittered_backoff_s(self._budget.failures + 1, self._random)
 
     def _grant(self) -> None:
         """Give out what can be given now; if only time is missing, come back then."""
-        while (lane := self._next_lane()) is not None and self._in_flight < self._allowed:
+        while (waiting := self._lanes_waiting()) and self.in_flight < self._budget.allowed:
             now_ns = self._clock.monotonic_ns()
-            opens_at_ns = max(self._held_until_ns, self._backed_off_until_ns, self._next_start_ns)
+            opens_at_ns = self._budget.opens_at_ns
             if now_ns < opens_at_ns:
                 self._set_alarm(opens_at_ns, now_ns)
                 return
-            self._charge(lane)
-            self._next_start_ns = now_ns + self._spacing_ns
-            self._in_flight += 1
-            self._waiting[lane].popleft().set_result(None)
+            lane = self._turns.next(waiting)
+            self._turns.took(lane, waiting)
+            self._budget = self._budget.started(now_ns)
+            self._starts.add(now_ns)
+            permit = Permit(now_ns)
+            self._out.add(permit)
+            self._waiting[lane].popleft().set_result(permit)
         self._stop_alarm()
 
-    @property
-    def _allowed(self) -> int:
-        return 1 if self._failures else self._max_in_flight
-
-    def _next_lane(self) -> Lane | None:
+    def _lanes_waiting(self) -> list[Lane]:
         for queue in self._waiting.values():
             while queue and queue[0].cancelled():  # its task has yet to run and leave the queue
                 queue.popleft()
-        waiting = [lane for lane, queue in self._waiting.items() if queue]
-        if not waiting:
-            return None
-        owed = max(waiting, key=lambda lane: self._credit[lane])
-        return owed if self._credit[owed] >= _PRICE else min(waiting)
-
-    def _charge(self, lane: Lane) -> None:
-        is_owed = self._credit[lane] >= _PRICE
-        if is_owed:
-            self._credit[lane] -= _PRICE
-        for other, queue in self._waiting.items():
-            if queue and (is_owed or other is not lane):  # who goes by priority is not passed over and earns nothing
-                self._credit[other] += _SHARE[other]
+        return [lane for lane, queue in self._waiting.items() if queue]
 
     def _set_alarm(self, at_ns: int, now_ns: int) -> None:
         if self._alarm is not None and self._alarm_at_ns == at_ns:

@@ -61,7 +61,7 @@ class Transport(Protocol):
     """Carries requests to the API."""
 
     async def send(self, request: Request) -> Reply:
-        """Send once. Cancellation closes the connection, so that the service can let go of the request.
+        """Send once. Cancellation closes the connection; the service may go on with the request all the same.
 
         Raises:
             SourceUnreachable: no answer (connection, time limit); retry.

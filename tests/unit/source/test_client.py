@@ -152,7 +152,7 @@ async def test_retry_after_is_honoured_by_everybody() -> None:
     await clock.advance(28.9)
     assert len(service.transport.queries) == 1
     assert throttle.held_for_s == pytest.approx(0.1)
-    await clock.advance(0.2)
+    await clock.advance(0.3)
     await asyncio.gather(first, second)
     assert len(service.transport.queries) == 3
 
@@ -205,13 +205,58 @@ async def test_an_answer_that_is_not_json_is_a_failed_query() -> None:
         await client.query(query_for(1))
 
 
-async def test_a_failed_query_does_not_keep_the_gate_closed() -> None:
+@pytest.mark.parametrize("status", [400, 404, 500, 504])
+async def test_a_question_that_is_refused_as_such_says_nothing_of_the_budget(status: int) -> None:
     service, clock = Service(), VirtualClock()
     client, _, throttle, _ = parts(service, clock)
-    service.script = [UNREACHABLE, problem(400)]
-    with pytest.raises(QueryFailed):
-        await clock.run(client.query(query_for(1)))
-    assert throttle.is_reachable
+    service.script = [problem(429, retry_after_s=1.0), problem(status)]
+    asking = asyncio.create_task(client.query(query_for(1)))
+    await clock.advance(0.5)
+    held_for_s, limit = throttle.held_for_s, throttle.limit
+    assert (held_for_s, limit) == (0.5, 2)
+    await clock.advance(60)
+    await asyncio.gather(asking, return_exceptions=True)
+    assert throttle.held_for_s == 0
+    assert throttle.limit == limit
+
+
+async def test_a_cancelled_request_holds_its_permit_until_the_service_is_done_with_it() -> None:
+    service, clock = Service(), VirtualClock()
+    answer = service.transport
+
+    async def slow(request: Request) -> Reply:
+        await clock.sleep(5)
+        return await answer.send(request)
+
+    service.transport = FakeTransport(slow)
+    client, _, throttle, _ = parts(service, clock)
+    asking = [asyncio.create_task(client.query(query_for(1))) for _ in range(6)]
+    await clock.advance(1)
+    for one in asking:
+        one.cancel()
+    await asyncio.wait(asking)
+    assert throttle.in_flight == 4
+    assert sum(throttle.waiting.values()) == 0
+    await clock.advance(20)
+    assert throttle.in_flight == 0
+
+
+async def test_closing_ends_what_is_on_its_way_for_nobody() -> None:
+    service, clock = Service(), VirtualClock()
+
+    async def never(request: Request) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    service.transport = FakeTransport(never)
+    client, _, throttle, _ = parts(service, clock)
+    asking = asyncio.create_task(client.query(query_for(1)))
+    await clock.advance(1)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await client.close()
+    assert throttle.in_flight == 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_an_outage_is_logged_once_and_so_is_its_end() -> None:
