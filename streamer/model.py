@@ -132,7 +132,7 @@ class Hole(NamedTuple):
     Causes: ``absent`` (an answer without samples that the ledger knows), ``silent`` (an answer without any sample,
     when some were due or nothing shows that the signal was read), ``rejected`` (a row that could not be read),
     ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``rebuilt`` (published or
-    not, nobody knows what was asked for: the ledger was lost).
+    not, nobody knows what was asked for: the ledger was lost), ``outage`` (what a group skipped to be fresh at once).
     """
 
     series: Series
@@ -166,6 +166,7 @@ class Stream:
         settle_ns: how far behind the service's time a resampled live query ends.
         group_size: most signals one query asks for.
         has_null_events: whether a null of a sample never seen before is published.
+        is_live_first: whether a group that is older than the last age asks for what is new first.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Stream:
     settle_ns: int = 0
     group_size: int = 10
     has_null_events: bool = False
+    is_live_first: bool = False
     aggregation: str | None = None
     resample_period_ns: int | None = None
 
@@ -235,6 +237,13 @@ class Query:
     def asked(self) -> Interval:
         """What is asked for."""
         return self.stretched or self.window
+
+    @property
+    def fills_holes(self) -> bool:
+        """Whether it asks for holes; the others move the frontiers. Catching up does the one or the other."""
+        if self.lane is Lane.CATCH_UP:
+            return self.window.end_ns <= self.planned_with.frontier_ns
+        return self.lane in (Lane.REPAIR, Lane.BACKFILL)
 
 
 class Column(NamedTuple):

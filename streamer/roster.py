@@ -75,6 +75,7 @@ def _stream(configured: StreamSettings, signal: Signal) -> Stream:
         settle_ns=configured.settle,
         group_size=configured.group_size,
         has_null_events=configured.nulls == "publish",
+        is_live_first=configured.catch_up == "live_first",
         aggregation=aggregation,
         resample_period_ns=configured.resample_period,
     )

@@ -7,15 +7,15 @@ of them live in one task group that the daemon ends when the generation ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
-from streamer.errors import CredentialRefused, QueryRefused, SourceError
+from streamer.errors import CredentialRefused, QueryRefused, SourceError, SourceUnreachable
 from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Ledger, Outcome
 from streamer.metrics import Metrics
-from streamer.model import NS_PER_S, Answer, Group, Lane, Query
+from streamer.model import NS_PER_S, Answer, Group, Lane, Query, Series
 from streamer.pipeline import Pipeline, Source
 from streamer.planner.chunks import Chunk
 from streamer.planner.pace import Pace
@@ -49,6 +49,7 @@ class Desk:
             tuple(self.busy),
             self.chunk.span_ns,
             witness=lambda series, interval: ledger.witness(self.group.id, series, interval),
+            is_doubted=lambda series: ledger.is_doubted(self.group.id, series),
         )
 
     def begin(self, query: Query, now_ns: int) -> None:
@@ -60,7 +61,7 @@ class Desk:
     def failed(self, query: Query, error: SourceError, now_ns: int) -> None:
         """A question had no usable answer."""
         self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
-        if query.lane is Lane.REPAIR:
+        if query.fills_holes and not isinstance(error, SourceUnreachable):
             self.pace.unrepaired(query.series, now_ns)
         if isinstance(error, CredentialRefused | QueryRefused):
             self.pace.refused(now_ns)
@@ -68,19 +69,19 @@ class Desk:
         elif query.lane is not Lane.LIVE:
             self.chunk = self.chunk.failed(self.group)
 
-    def answered(self, query: Query, answer: Answer, outcome: Outcome, is_open: bool, now_ns: int) -> None:
-        """A question was answered and committed; ``is_open`` says that a repaired interval is still a hole."""
+    def answered(
+        self, query: Query, answer: Answer, outcome: Outcome, unrepaired: Collection[Series], now_ns: int
+    ) -> None:
+        """A question was answered and committed; ``unrepaired``: of which series a hole is left there."""
         self.pace.answered()
         if outcome is Outcome.COVERED:
             rows = sum(len(column.instants_ns) for column in answer.columns.values())
             self.chunk = self.chunk.answered(self.group, query.asked.end_ns - query.asked.start_ns, rows)
         elif outcome is Outcome.EMPTY:
             self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
-        if query.lane is Lane.REPAIR:
-            if is_open:
-                self.pace.unrepaired(query.series, now_ns)
-            else:
-                self.pace.repaired(query.series)
+        if query.fills_holes:
+            self.pace.repaired(series for series in query.series if series not in unrepaired)
+            self.pace.unrepaired(unrepaired, now_ns)
 
 
 class Rounds:
@@ -160,8 +161,8 @@ class Rounds:
             desk.failed(query, exc, self._clock.monotonic_ns())
         else:
             self._note(query, answer, outcome)
-            is_open = outcome is not Outcome.COVERED or self._is_open(query)
-            desk.answered(query, answer, outcome, is_open, self._clock.monotonic_ns())
+            unrepaired = self._unrepaired(query) if outcome is Outcome.COVERED else query.series
+            desk.answered(query, answer, outcome, unrepaired, self._clock.monotonic_ns())
         finally:
             desk.busy.remove(query)
             desk.woken.set()
@@ -173,11 +174,12 @@ class Rounds:
         failpoint("answer.committed")
         return answer, outcome
 
-    def _is_open(self, query: Query) -> bool:
-        return any(
-            hole.series in query.series and hole.interval.overlaps(query.window)
+    def _unrepaired(self, query: Query) -> Collection[Series]:
+        return {
+            hole.series
             for hole in self._ledger.holes(query.group.id)
-        )
+            if hole.series in query.series and hole.interval.overlaps(query.window)
+        }
 
     def _complain(self, query: Query, error: SourceError) -> None:
         self._complaints.say(

@@ -219,13 +219,6 @@ class StreamSettings(Section):
             raise ValueError(f"at most {MOST_SIGNALS_A_QUERY} signals in a v1 query")
         return size
 
-    @field_validator("catch_up")
-    @classmethod
-    def _is_available(cls, order: str) -> str:
-        if order == "live_first":
-            raise ValueError("live_first is not available yet; use oldest_first")
-        return order
-
 
 class BusSettings(Section):
     """Where events and ledger go. ``path`` is the file of the embedded bus, unused on Kafka."""

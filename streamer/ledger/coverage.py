@@ -10,9 +10,6 @@ from bisect import bisect_left
 from streamer.ledger.book import Account
 from streamer.model import Answer, Column, Hole, Interval, Lane, Place, Query, Series, align_down
 
-REPAIRING = (Lane.REPAIR, Lane.BACKFILL)
-"""Lanes that fill holes; the others move the frontiers."""
-
 
 def covered_by(query: Query) -> Interval:
     """What a query covers at most: up to the time of the service when it was asked."""
@@ -20,9 +17,45 @@ def covered_by(query: Query) -> Interval:
     return Interval(query.window.start_ns, max(end_ns, query.window.start_ns))
 
 
+def skipped_by(query: Query, place: Place) -> Interval | None:
+    """What a query leaves behind that starts past the frontier (live first); None for all others.
+
+    It reaches down to the floor: what no revisit has come back to yet is left behind too (rule 5).
+    """
+    if query.fills_holes or query.window.start_ns <= place.frontier_ns:
+        return None
+    return Interval(place.floor_ns, query.window.start_ns)
+
+
+def skipped_cause(place: Place) -> str:
+    """Why a group skips what it skips: it was never there, or was away for too long."""
+    return "new" if place.frontier_ns == place.floor_ns else "outage"
+
+
+def resumed_by(query: Query, place: Place, ages_ns: tuple[int, ...]) -> Place:
+    """The place from which a query goes on: past what it skips, which is a hole and not for revisits to come back to.
+
+    Save where it is younger than an age: nothing counts as asked for at an age that it has not reached.
+    """
+    if skipped_by(query, place) is None:
+        return place
+    start_ns, quantum_ns = query.window.start_ns, query.group.stream.quantum_ns
+    revisited = tuple(
+        max(frontier, min(start_ns, align_down(query.asked_at_ns - age, quantum_ns)))
+        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)
+    )
+    return Place(start_ns, revisited, max(place.floor_ns, min(revisited)))
+
+
 def moved_by(query: Query, place: Place, ages_ns: tuple[int, ...]) -> Place:
-    """The place after an answer: what counts is when the question was asked, not when it was answered."""
-    if query.lane in REPAIRING:
+    """The place after an answer: what counts is when the question was asked, not when it was answered.
+
+    Args:
+        query: what was asked.
+        place: from which it goes on, see ``resumed_by``.
+        ages_ns: of the place's revisits.
+    """
+    if query.fills_holes:
         return place
     covered, quantum_ns = covered_by(query), query.group.stream.quantum_ns
     revisited = tuple(
@@ -45,7 +78,7 @@ def spoken_for(query: Query, covered: Interval, place: Place) -> tuple[Interval,
     # What is left of the hole is asked for again: on the grid, or the historian would clip a window of it.
     settled_ns = align_down(query.asked_at_ns - last_age_ns, query.group.stream.quantum_ns)
     last_ns = place.revisited_ns[-1]
-    if query.lane not in REPAIRING or last_ns <= settled_ns:
+    if not query.fills_holes or last_ns <= settled_ns:
         return (covered,)
     early = Interval(covered.start_ns, min(covered.end_ns, settled_ns))
     late = Interval(max(covered.start_ns, last_ns), covered.end_ns)
@@ -69,12 +102,12 @@ def uncovered_by(query: Query, answer: Answer, series: Series, account: Account,
     if index in answer.unreadable:
         return Hole(series, covered, "rejected")
     if column is not None:
-        if query.lane in REPAIRING and not clipped(column, query.window).instants_ns:
+        if query.fills_holes and not clipped(column, query.window).instants_ns:
             account.silence.proved(covered.end_ns)
         return None
     if account.memory.knows_any(query.asked):
         return Hole(series, covered, "absent")
-    if query.lane in REPAIRING:
+    if query.fills_holes:
         return None if account.silence.doubted(covered.end_ns) else Hole(series, covered, "silent")
     if account.silence.is_suspect(account.memory, covered.end_ns):
         return Hole(series, covered, "silent")

@@ -22,12 +22,14 @@ def punched(holes: Iterable[Hole], covered: Interval) -> list[Hole]:
 
 
 def joined(holes: Iterable[Hole]) -> list[Hole]:
-    """The holes of one series ascending and disjoint; those that touch become one, with the earlier one's cause."""
+    """The holes of one series ascending and disjoint; those that touch become one, with the longer one's cause."""
     result: list[Hole] = []
     for hole in sorted(holes, key=lambda hole: hole.interval):
         if result and hole.interval.start_ns <= result[-1].interval.end_ns:
-            last = result[-1].interval
-            result[-1] = result[-1]._replace(interval=Interval(last.start_ns, max(last.end_ns, hole.interval.end_ns)))
+            last = result[-1]
+            longer = max(last, hole, key=lambda one: one.interval.end_ns - one.interval.start_ns)
+            end_ns = max(last.interval.end_ns, hole.interval.end_ns)
+            result[-1] = longer._replace(interval=Interval(last.interval.start_ns, end_ns))
         else:
             result.append(hole)
     return result

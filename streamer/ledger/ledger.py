@@ -31,7 +31,16 @@ from streamer.ledger.codec import (
     sealed,
     verify,
 )
-from streamer.ledger.coverage import REPAIRING, clipped, covered_by, moved_by, spoken_for, uncovered_by
+from streamer.ledger.coverage import (
+    clipped,
+    covered_by,
+    moved_by,
+    resumed_by,
+    skipped_by,
+    skipped_cause,
+    spoken_for,
+    uncovered_by,
+)
 from streamer.ledger.segments import Segments
 from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, Transition
 
@@ -174,6 +183,10 @@ class Ledger:
         memory = self._books[group_id].accounts[series.name].memory
         return None if memory.knows_any(interval) else memory.nearest_ns(interval)
 
+    def is_doubted(self, group_id: str, series: Series) -> bool:
+        """Whether the last repair of a series showed nothing of it, not even a witness."""
+        return self._books[group_id].accounts[series.name].silence.is_doubted
+
     def apply(self, query: Query, answer: Answer) -> Applied:
         """Take in an answer: compare it with the memory as it is now and move what it covers.
 
@@ -188,10 +201,11 @@ class Ledger:
             return Applied(Outcome.EMPTY)
         stream = query.group.stream
         covered = covered_by(query)
-        moved = moved_by(query, book.place, book.ages_ns)
-        last_look = Interval(book.place.revisited_ns[-1], moved.revisited_ns[-1])
+        place = resumed_by(query, book.place, book.ages_ns)
+        moved = moved_by(query, place, book.ages_ns)
+        last_look = Interval(place.revisited_ns[-1], moved.revisited_ns[-1])
         watermark_ns = book.place.frontier_ns - stream.overlap_ns
-        applied = Applied(Outcome.COVERED)
+        applied = Applied(Outcome.COVERED, opened=self._skip(book, query))
         for series, account in accounts:
             column = answer.columns.get(series.signal.index)
             uncovered = uncovered_by(query, answer, series, account, last_look)
@@ -200,8 +214,8 @@ class Ledger:
                 applied.runs += kept.runs
                 applied.nulls += kept.nulls
                 applied.vanished += kept.vanished
-            if column is not None or query.lane in REPAIRING:  # silence alone closes no hole
-                for part in spoken_for(query, covered, book.place):
+            if column is not None or query.fills_holes:  # silence alone closes no hole
+                for part in spoken_for(query, covered, place):
                     account.cover(part)
             if uncovered is not None:
                 account.open_hole(uncovered)
@@ -210,8 +224,19 @@ class Ledger:
         self._dirty[query.group.id] = None
         return applied
 
+    def _skip(self, book: Book, query: Query) -> list[Hole]:
+        """Open the holes of all series of a group over what a query skips."""
+        skipped = skipped_by(query, book.place)
+        if skipped is None:
+            return []
+        cause = skipped_cause(book.place)
+        holes = [Hole(series, skipped, cause) for series in query.group.series]
+        for hole in holes:
+            book.accounts[hole.series.name].open_hole(hole)
+        return holes
+
     def _is_void(self, book: Book, query: Query) -> bool:
-        if query.lane in REPAIRING:
+        if query.fills_holes:
             return not all(
                 series.name in book.accounts and book.accounts[series.name].has_hole_over(query.window)
                 for series in query.series

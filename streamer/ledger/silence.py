@@ -40,6 +40,11 @@ class Silence:
         """The arguments that make it anew; all zero when there was no silence."""
         return self._doubts, self._proved_ns, self._times_proved
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the last answers showed nothing, not even a witness."""
+        return self._doubts > 0
+
     def broken(self) -> None:
         """A new sample was seen."""
         self._doubts = self._proved_ns = self._times_proved = 0

@@ -15,6 +15,9 @@ AHEAD_NS = 2 * NS_PER_S
 """How far past the lower bound of the service's time a raw live query asks, to have the newest samples: the
 bound lags by up to a second because a ``Date`` has whole seconds."""
 
+NEVER_ASKED = ("new", "outage")
+"""Causes of holes that nobody asked for yet: they are long, wait behind the repairs, and need no witness at first."""
+
 REVISITS_PER_LIVE = 0.1
 """All revisits of a group together stay within this share of its live queries."""
 
@@ -28,6 +31,7 @@ class Standing:
         busy: queries in flight or not committed yet.
         chunk_ns: the longest window to ask for at once.
         witness: the known sample nearest to an interval of a series in which none is known.
+        is_doubted: whether the last repair of a series showed nothing of it.
     """
 
     group: Group
@@ -36,6 +40,7 @@ class Standing:
     busy: Sequence[Query]
     chunk_ns: int
     witness: Callable[[Series, Interval], int | None] = lambda series, interval: None
+    is_doubted: Callable[[Series], bool] = lambda series: False
 
 
 def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
@@ -58,6 +63,10 @@ def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
 
 def _candidates(standing: Standing, now_ns: int, is_poll_due: bool) -> Iterator[Query]:
     stream, place = standing.group.stream, standing.place
+    if stream.is_live_first and place.frontier_ns < _settled_now(standing, now_ns) - stream.lookback_ns[-1]:
+        yield from _resume(standing, now_ns)
+        yield from _repair(standing, now_ns)
+        return
     if place.frontier_ns < now_ns - stream.lookback_ns[-1] or _live_end(standing, now_ns) > _reach(standing):
         yield from _catch_up(standing, now_ns)
     elif is_poll_due:
@@ -94,6 +103,15 @@ def _live(standing: Standing, now_ns: int) -> Iterator[Query]:
         yield _query(standing, Lane.LIVE, window, now_ns)
 
 
+def _resume(standing: Standing, now_ns: int) -> Iterator[Query]:
+    """Live first: from the last age on, or as far back as one chunk reaches. What is skipped becomes a hole."""
+    stream, settled_ns = standing.group.stream, _settled_now(standing, now_ns)
+    oldest_ns = align_down(settled_ns - stream.lookback_ns[-1], stream.quantum_ns)
+    end_ns = _live_end(standing, now_ns)
+    reached_ns = align_down(min(end_ns - standing.chunk_ns, settled_ns - stream.overlap_ns), stream.quantum_ns)
+    yield _query(standing, Lane.LIVE, Interval(max(oldest_ns, reached_ns), end_ns), now_ns)
+
+
 def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
     """Behind by more than the last age: first bring the revisits up to the overlap, then one query serves all."""
     start_ns = _overlap_start(standing)
@@ -118,22 +136,28 @@ def _revisit(standing: Standing, now_ns: int) -> Iterator[Query]:
 
 
 def _repair(standing: Standing, now_ns: int) -> Iterator[Query]:
-    """The oldest hole's next piece, with every other series whose hole contains all of that piece.
+    """The next piece of the oldest hole that a question went wrong for, and of the oldest that nobody asked for yet.
 
     Pieces end before the overlap: the live queries still ask for that part themselves.
     """
     behind = [hole for hole in standing.holes if hole.interval.start_ns < _overlap_start(standing)]
-    if not behind:
-        return
-    oldest = min(behind, key=lambda hole: hole.interval).interval
-    end_ns = min(oldest.end_ns, oldest.start_ns + standing.chunk_ns, _overlap_start(standing))
-    window = Interval(oldest.start_ns, end_ns)
+    for lane in (Lane.REPAIR, Lane.CATCH_UP):
+        holes = [hole for hole in behind if (hole.cause in NEVER_ASKED) is (lane is Lane.CATCH_UP)]
+        if holes:
+            yield _piece(standing, lane, min(hole.interval for hole in holes), now_ns)
+
+
+def _piece(standing: Standing, lane: Lane, hole: Interval, now_ns: int) -> Query:
+    """A hole's next piece, with every other series that has a hole over all of that piece."""
+    end_ns = min(hole.end_ns, hole.start_ns + standing.chunk_ns, _overlap_start(standing))
+    window = Interval(hole.start_ns, end_ns)
     series = [
         hole.series
-        for hole in behind
+        for hole in standing.holes
         if hole.interval.start_ns <= window.start_ns and window.end_ns <= hole.interval.end_ns
     ]
-    yield replace(_query(standing, Lane.REPAIR, window, now_ns, series), stretched=_stretched(standing, window, series))
+    silent = [one for one in series if lane is Lane.REPAIR or standing.is_doubted(one)]
+    return replace(_query(standing, lane, window, now_ns, series), stretched=_stretched(standing, window, silent))
 
 
 def _stretched(standing: Standing, window: Interval, series: Sequence[Series]) -> Interval | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from streamer.daemon import Daemon
 from streamer.metrics import Metrics
+from streamer.source.client import ApiClient
 from tests.support.virtual_time import VirtualClock
 
 MOST_DRIFT_PPM = 50
@@ -102,12 +103,20 @@ class Process:
     """
 
     def __init__(
-        self, number: int, gate: Gate, host: Host, daemon: Daemon, metrics: Metrics, note: Callable[[str], None]
+        self,
+        number: int,
+        gate: Gate,
+        host: Host,
+        api: ApiClient,
+        daemon: Daemon,
+        metrics: Metrics,
+        note: Callable[[str], None],
     ) -> None:
         self.number = number
         self.gate = gate
         self.host = host
         self.daemon = daemon
+        self._api = api
         self.metrics = metrics
         self._note = note
         self._doom: Doom | None = None
@@ -119,7 +128,10 @@ class Process:
 
     async def _run(self) -> None:
         running.set(self)
-        await self.daemon.run()
+        try:
+            await self.daemon.run()
+        finally:
+            await self._api.close()  # its connections end with it, however it ends
 
     def die(self) -> None:
         """As by SIGKILL: nothing of it reaches the world from this moment on."""

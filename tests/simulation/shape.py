@@ -28,6 +28,7 @@ class Shape:
     settle_s: int = 0
     group_size: int = 3
     shards: int = 2
+    catch_up: str = "oldest_first"
     nulls: str = "skip"
     headers: str = "none"
     commit_interval_ms: int = 50
@@ -50,6 +51,7 @@ class Shape:
             nulls=random.choice(["skip", "skip", "publish"]),
             headers=random.choice(["none", "none", "cloudevents"]),
             commit_interval_ms=random.choice([0, 50, 50, 1000]),
+            catch_up=random.choice(["oldest_first", "live_first"]),
         )
 
     @property
@@ -74,6 +76,7 @@ class Shape:
             "database_id": DATABASE,
             "start": START,
             "group_size": group_size,
+            "catch_up": self.catch_up,
             "nulls": self.nulls,
             "poll_interval": f"{self.poll_s}s",
             "overlap": f"{self.overlap_s}s",

@@ -84,16 +84,17 @@ class World:
         line = Line(self.service, gate)
         tokens = TokenSource(line, "id", self._read_secret, host, on_token=register_secret)
         throttle = Throttle(host, random, max_in_flight=4)
+        api = WatchedClient(line, tokens, throttle, service_time, host, random=random)
         daemon = Daemon(
             self._settings,
-            api=WatchedClient(line, tokens, throttle, service_time, host, random=random),
+            api=api,
             bus=Bus(self.kafka, gate, self.shape.shards),
             service_time=service_time,
             clock=host,
             metrics=metrics,
             random=random,
         )
-        process = Process(self._born, gate, host, daemon, metrics, self.chronicle.note)
+        process = Process(self._born, gate, host, api, daemon, metrics, self.chronicle.note)
         self.chronicle.note(f"process {process.number} begins")
         process.start()
         self.processes.append(process)

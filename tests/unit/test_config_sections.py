@@ -255,7 +255,6 @@ def test_each_selection_alone_is_enough() -> None:
         ({"settle": "1s"}, "only with resample_period"),
         ({"group_size": 21}, "at most 20 signals in a v1 query"),
         ({"group_size": 0}, "greater than or equal to 1"),
-        ({"catch_up": "live_first"}, "live_first is not available yet"),
         ({"nulls": "keep"}, "'skip' or 'publish'"),
     ],
 )

@@ -44,12 +44,20 @@ class LedgerMachine(RuleBasedStateMachine):
         indexes=SUBSETS,
         is_resampled=st.booleans(),
         has_null_events=st.booleans(),
+        is_live_first=st.booleans(),
         settle_ns=st.sampled_from([0, NS_PER_S]),
     )
     def begin(
-        self, salt: int, group_size: int, indexes: set[int], is_resampled: bool, has_null_events: bool, settle_ns: int
+        self,
+        salt: int,
+        group_size: int,
+        indexes: set[int],
+        is_resampled: bool,
+        has_null_events: bool,
+        is_live_first: bool,
+        settle_ns: int,
     ) -> None:
-        stream = replace(RAW, group_size=group_size, has_null_events=has_null_events)
+        stream = replace(RAW, group_size=group_size, has_null_events=has_null_events, is_live_first=is_live_first)
         if is_resampled:
             stream = replace(stream, aggregation="sum", resample_period_ns=2 * NS_PER_S, settle_ns=settle_ns)
         self.world = World(stream, salt)

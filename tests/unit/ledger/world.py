@@ -213,6 +213,7 @@ class World:
                 process.busy(group),
                 chunk_ns,
                 witness=partial(ledger.witness, group.id),
+                is_doubted=partial(ledger.is_doubted, group.id),
             )
             process.flying += plan(standing, self.now_ns - process.lag_ns, is_poll_due=is_poll_due)
 

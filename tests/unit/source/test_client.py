@@ -10,6 +10,7 @@ import structlog.testing
 from streamer.errors import CredentialRefused, QueryFailed, QueryRefused, SourceError, SourceUnreachable
 from streamer.model import NS_PER_S, Lane
 from streamer.source.refusals import detail_of
+from streamer.source.throttle import Permit
 from streamer.source.transport import Reply, Request
 from tests.unit.source.fakes import (
     NOON_NS,
@@ -310,7 +311,7 @@ async def test_a_gate_that_closes_while_the_token_is_minted_holds_the_request_to
     asking = asyncio.create_task(client.query(query_for(1)))
     while service.minted == 0:  # noqa: ASYNC110  # the second token, after the 401
         await asyncio.sleep(0)
-    throttle.hold(30.0)
+    throttle.overloaded(Permit(clock.now_ns), 30.0)
     await clock.advance(29.9)
     assert len(service.transport.queries) == 1
     await clock.advance(0.2)
