@@ -9,7 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.local_kafka import LocalKafka, NoKafka, any_kafka, local_kafka
+from tests.support.kafka_broker import Broker
+from tests.support.kafka_jars import NoKafka
+from tests.support.local_kafka import any_kafka, local_kafka
 
 _T = TypeVar("_T")
 
@@ -21,7 +23,7 @@ def kafka_bootstrap() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def local_broker() -> Iterator[LocalKafka]:
+def local_broker() -> Iterator[Broker]:
     """A broker of our own on loopback, for faults; the test is skipped where none can be had, or fails in CI."""
     yield from _required(local_kafka())
 

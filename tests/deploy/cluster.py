@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.local_kafka import free_port
+from tests.support.kafka_broker import free_port
 
 TOKEN = "sesame"
 STARTED_WITHIN_S = 90.0

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.cluster import Cluster, Refused
-from tests.support.local_kafka import free_port
+from tests.support.kafka_broker import free_port
 
 NODE = "node-1"
 LOOKED_EVERY_S = 0.3

@@ -20,7 +20,8 @@ import pytest
 
 from streamer.simulator.audit import Verdict
 from streamer.simulator.plants import demo_world
-from tests.support.local_kafka import LocalKafka, free_port, local_kafka
+from tests.support.kafka_broker import Broker, free_port
+from tests.support.local_kafka import local_kafka
 from tests.support.trial import Trial, on_trial
 
 SIGNALS = 10
@@ -28,7 +29,7 @@ WORLD = demo_world(synthetic_signals=SIGNALS)
 DAY_S = 86_400
 
 
-async def the_broker_is_stopped_and_later_killed(directory: Path, _: LocalKafka) -> Verdict:
+async def the_broker_is_stopped_and_later_killed(directory: Path, _: Broker) -> Verdict:
     """It stands still for 20 s and goes on; then it dies, and comes back with its data."""
     async with broker_of_its_own() as broker, on_trial(directory / "streamer.yaml", WORLD, broker=broker) as trial:
         await trial.start()
@@ -43,7 +44,7 @@ async def the_broker_is_stopped_and_later_killed(directory: Path, _: LocalKafka)
 
 
 @asynccontextmanager
-async def broker_of_its_own() -> AsyncIterator[LocalKafka]:
+async def broker_of_its_own() -> AsyncIterator[Broker]:
     """A broker that nobody else uses."""
     stack = ExitStack()
     try:
@@ -52,7 +53,7 @@ async def broker_of_its_own() -> AsyncIterator[LocalKafka]:
         await asyncio.to_thread(stack.close)
 
 
-async def the_api_is_killed_and_comes_back(directory: Path, broker: LocalKafka) -> Verdict:
+async def the_api_is_killed_and_comes_back(directory: Path, broker: Broker) -> Verdict:
     port = free_port()
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(api_process(port))
@@ -85,7 +86,7 @@ async def api_process(port: int) -> AsyncIterator[Process]:
         await process.communicate()
 
 
-async def the_hosts_clock_jumps(directory: Path, broker: LocalKafka) -> Verdict:
+async def the_hosts_clock_jumps(directory: Path, broker: Broker) -> Verdict:
     """A day back, then a day ahead: the log follows the clock, the data does not."""
     offset = directory / "offset"
     async with on_trial(directory / "streamer.yaml", WORLD, broker=broker) as trial:
@@ -117,7 +118,7 @@ def libfaketime() -> Path:
     return found
 
 
-async def the_disk_is_full_for_a_while(directory: Path, _: LocalKafka) -> Verdict:
+async def the_disk_is_full_for_a_while(directory: Path, _: Broker) -> Verdict:
     """The daemon says so, stays up, and goes on when there is room."""
     disk = directory / "disk"
     with small_disk(disk):
@@ -135,7 +136,7 @@ async def the_disk_is_full_for_a_while(directory: Path, _: LocalKafka) -> Verdic
             return await trial.verdict()
 
 
-async def the_file_may_grow_no_more_for_a_while(directory: Path, _: LocalKafka) -> Verdict:
+async def the_file_may_grow_no_more_for_a_while(directory: Path, _: Broker) -> Verdict:
     """The limit on files of a process, or a quota."""
     async with on_trial(directory / "streamer.yaml", WORLD) as trial:
         await trial.start()

@@ -16,7 +16,7 @@ from streamer.simulator.audit import Verdict
 from tests.integration import faults_around as around
 from tests.integration import faults_between as between
 from tests.integration.faults_around import SIGNALS, WORLD
-from tests.support.local_kafka import LocalKafka
+from tests.support.kafka_broker import Broker
 from tests.support.trial import Trial, on_trial
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
@@ -27,14 +27,14 @@ SIDE_BY_SIDE = 6
 PLAYED_WITHIN_S = 150.0
 
 Act = Callable[[Trial], Awaitable[None]]
-Scenario = Callable[[Path, LocalKafka], Coroutine[None, None, Verdict]]
+Scenario = Callable[[Path, Broker], Coroutine[None, None, Verdict]]
 
 
 def scenario_of(act: Act) -> Scenario:
     """A scenario of what happens between a running daemon and what it talks to."""
 
     @wraps(act)
-    async def scenario(directory: Path, broker: LocalKafka) -> Verdict:
+    async def scenario(directory: Path, broker: Broker) -> Verdict:
         async with on_trial(directory / "streamer.yaml", WORLD, broker=broker) as trial:
             await trial.start()
             await act(trial)
@@ -77,13 +77,13 @@ SCENARIOS: list[Scenario] = [
 
 @pytest.fixture(scope="module")
 def played(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, local_broker: LocalKafka
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, local_broker: Broker
 ) -> dict[str, Verdict | BaseException]:
     """What became of each scenario that is asked for, by name."""
     asked_for = {item.name for item in request.session.items}
     chosen = [scenario for scenario in SCENARIOS if any(scenario.__name__ in name for name in asked_for)]
 
-    async def play(broker: LocalKafka) -> list[Verdict | BaseException]:
+    async def play(broker: Broker) -> list[Verdict | BaseException]:
         room = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(scenario: Scenario) -> Verdict:

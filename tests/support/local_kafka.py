@@ -7,196 +7,25 @@ Looked for in this order: ``KAFKA_BOOTSTRAP_SERVERS``, Docker (testcontainers), 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-KAFKA_VERSION = "4.3.1"
-JARS = Path(__file__).parents[2] / ".cache" / "kafka" / KAFKA_VERSION
-STARTED_WITHIN_S = 60.0
-STOPPED_WITHIN_S = 15.0
-OLDEST_JAVA = 17
-
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
-
-PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
-controller.listener.names=CONTROLLER
-log.dirs={data}
-auto.create.topics.enable=false
-num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-group.initial.rebalance.delay.ms=0
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-"""
-
-
-class NoKafka(Exception):
-    """No Kafka can be had here; the message says why."""
-
-
-class LocalKafka:
-    """One broker on loopback, run by ``java`` from Maven's jars. It keeps its port and data over restarts."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._broker, self._controller = free_port(), free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._properties = directory / "server.properties"
-        self._properties.write_text(
-            PROPERTIES.format(broker=self._broker, controller=self._controller, data=directory / "data")
-        )
-        formatted = subprocess.run(
-            [
-                *self._java("256m"),
-                "kafka.tools.StorageTool",
-                *("format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", str(self._properties)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if formatted.returncode:
-            raise NoKafka(f"Kafka's storage could not be formatted: {formatted.stderr.strip()[-500:]}")
-
-    @property
-    def bootstrap_servers(self) -> str:
-        return f"127.0.0.1:{self._broker}"
-
-    @property
-    def port(self) -> int:
-        return self._broker
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start the broker and wait until it listens."""
-        log = self._directory / "kafka.log"
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*self._java("512m"), "kafka.Kafka", str(self._properties)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + STARTED_WITHIN_S
-        while "Kafka Server started" not in log.read_text(errors="replace"):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                said = log.read_text(errors="replace")[-1500:]
-                self.stop()
-                raise NoKafka(f"Kafka did not start; the end of its log: {said}")
-            time.sleep(0.1)
-
-    def stop(self, *, hard: bool = False) -> None:
-        """End the broker, by SIGKILL when ``hard``."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
-            try:
-                self._process.wait(STOPPED_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        (self._directory / "kafka.log").unlink(missing_ok=True)
-        self._process = None
-
-    def transactions(self) -> dict[str, str]:
-        """The state of each transactional id, as the broker's coordinator has it."""
-        listed = subprocess.run(
-            [
-                *self._java("128m"),
-                *("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", self.bootstrap_servers, "list"),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        rows = [line.split() for line in listed.stdout.splitlines()[1:]]
-        return {transactional_id: state for transactional_id, _, _, state in rows}
-
-    def _java(self, heap: str) -> list[str]:
-        return [
-            "java",
-            f"-Xmx{heap}",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            "-Xshare:auto",
-            "-cp",
-            f"{jars()}/*",
-        ]
-
-
-def jars() -> Path:
-    """The directory of Kafka's jars, fetched by Maven unless they are there. Raises NoKafka."""
-    if JARS.is_dir():
-        return JARS
-    if shutil.which("mvn") is None:
-        raise NoKafka("no Kafka: neither KAFKA_BOOTSTRAP_SERVERS nor Docker nor Maven (mvn) is there")
-    JARS.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=JARS.parent) as scratch:
-        (Path(scratch) / "pom.xml").write_text(POM)
-        fetched = subprocess.run(
-            ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", f"-DoutputDirectory={scratch}/jars"],
-            cwd=scratch,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if fetched.returncode:
-            raise NoKafka(f"Maven could not fetch Kafka {KAFKA_VERSION}: {fetched.stdout.strip()[-500:]}")
-        Path(scratch, "jars").rename(JARS)
-    return JARS
-
-
-def java_major() -> int:
-    """The major version of the ``java`` on PATH, 0 without one."""
-    if shutil.which("java") is None:
-        return 0
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(\d+)', said)
-    return int(match.group(1)) if match else 0
+from tests.support.kafka_broker import STARTED_WITHIN_S, Broker, free_port
+from tests.support.kafka_jars import KAFKA_VERSION, NoKafka, check_java
 
 
 @contextmanager
-def local_kafka() -> Iterator[LocalKafka]:
+def local_kafka() -> Iterator[Broker]:
     """A broker of Maven's jars. Raises NoKafka."""
-    if java_major() < OLDEST_JAVA:
-        raise NoKafka(f"no Kafka: Java {OLDEST_JAVA} or newer is needed to run it here")
+    check_java()
     with tempfile.TemporaryDirectory(prefix="kafka-") as directory:
-        kafka = LocalKafka(Path(directory))
+        kafka = Broker(Path(directory))
         kafka.start()
         try:
             yield kafka
@@ -257,13 +86,6 @@ def has_docker() -> bool:
         return False
     answer = subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20)
     return answer.returncode == 0
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from streamer.simulator.server import serve
 from streamer.simulator.world import World
 from tests.support.counted_run import drained, life, settled_to, write_configuration
 from tests.support.fault_proxy import HOST, HttpProxy, KafkaProxy
-from tests.support.local_kafka import LocalKafka
+from tests.support.kafka_broker import Broker
 
 POLICIES = {"all": True, "poll_interval": "1s", "overlap": "2s", "lookback": ["3s", "5s"], "group_size": 20}
 HISTORY_NS = 20 * NS_PER_S
@@ -54,7 +54,7 @@ class Trial:
         start_ns: int,
         api: HttpProxy,
         kafka: KafkaProxy,
-        broker: LocalKafka | None,
+        broker: Broker | None,
     ) -> None:
         self.file = file
         self.settings = settings
@@ -146,7 +146,7 @@ async def on_trial(
     file: Path,
     world: World,
     *,
-    broker: LocalKafka | None = None,
+    broker: Broker | None = None,
     api_port: int | None = None,
     database: Path | None = None,
 ) -> AsyncIterator[Trial]:

@@ -21,7 +21,8 @@ from streamer.settings_types import parse_duration
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from tests.support.counted_run import BEHAVIOUR, told
 from tests.support.fault_proxy import Api, Side
-from tests.support.local_kafka import NoKafka, local_kafka
+from tests.support.kafka_jars import NoKafka
+from tests.support.local_kafka import local_kafka
 from tests.support.trial import Trial, on_trial
 
 SIGNALS = 40

@@ -22,7 +22,7 @@ from streamer.model import NS_PER_S, align_down
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from streamer.simulator.server import serve
 from tests.support.counted_run import BEHAVIOUR, drained, life, told, until_settled, write_configuration
-from tests.support.local_kafka import LocalKafka
+from tests.support.kafka_broker import Broker
 
 KILLS = int(os.environ.get("KILLS", "10"))
 PAUSES_S = (0.5, 6.0)
@@ -38,7 +38,7 @@ HISTORY_NS = 60 * NS_PER_S
 @pytest.mark.kafka
 @pytest.mark.timeout(240 + 40 * KILLS)
 async def test_stopping_and_killing_the_broker_loses_and_doubles_nothing(
-    tmp_path: Path, local_broker: LocalKafka, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, local_broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = int(os.environ.get("SEED", secrets.randbelow(1_000_000)))
     world = demo_world(synthetic_signals=100, behaviours={SYNTHETIC: BEHAVIOUR}, seed=seed)
@@ -68,7 +68,7 @@ async def test_stopping_and_killing_the_broker_loses_and_doubles_nothing(
     assert verdict.published > 100 * 5 * HISTORY_NS / NS_PER_S
 
 
-async def torture(broker: LocalKafka, random: Random) -> int:
+async def torture(broker: Broker, random: Random) -> int:
     """Do one of the two again and again; return how often it was a kill."""
     kills = 0
     for _ in range(KILLS):
