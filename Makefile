@@ -75,6 +75,10 @@ bench: $(VENV)/.dev ## Run every benchmark on a real Kafka of its own (needs Jav
 chart: $(VENV)/.dev ## Write what of the chart follows from the code: values.schema.json and its README
 	$(BIN)/python -m helm.generate
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the pages that follow from the code: docs/metrics.md and docs/logs.md
+	$(BIN)/python -m docs.generate
+
 .PHONY: chart-test
 chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of values, and lint the Dockerfile
 	$(BIN)/python -c 'import helm_python, kubernetes_validate'

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from math import nan
 from random import Random
 from typing import Protocol
 
@@ -106,7 +105,6 @@ class Daemon:
             long_queries=asyncio.Semaphore(LONG_QUERIES),
             owner=uuid.UUID(int=random.getrandbits(128), version=4).hex,
         )
-        metrics.clock_skew.set_function(self._clock_skew_s)
         self._stopping = asyncio.Event()
         self._renewed = asyncio.Event()
         self.roster = Roster()
@@ -125,10 +123,6 @@ class Daemon:
         """Whether it was decided which shards this process owns, and all of them are owned and restored."""
         return self.ownership.is_ready
 
-    def _clock_skew_s(self) -> float:
-        ahead_ns = self._around.service_time.host_ahead_ns()
-        return nan if ahead_ns is None else ahead_ns / NS_PER_S
-
     def snapshot(self) -> Snapshot:
         """How everything stands now."""
         now_ns, ahead_ns = self._around.service_time.now_ns(), self._around.service_time.host_ahead_ns()
@@ -139,6 +133,7 @@ class Daemon:
             shards=tuple(sorted(owned)),
             streams=() if now_ns is None else tuple(summarise(parts, now_ns)),
             unknown_signals=tuple(f"{stream}: {signal_id.key}" for stream, signal_id in self.roster.unknown),
+            ledger_entries=sum(generation.ledger.entries for generation in owned.values()),
             clock_skew_s=None if ahead_ns is None else ahead_ns / NS_PER_S,
         )
 

@@ -24,6 +24,7 @@ from streamer.planner.groups import arrange
 from streamer.planner.pace import Pace, phase_ns
 from streamer.roster import Member
 from streamer.rounds import Desk, Rounds
+from streamer.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Generation:
                 for member, partition in zip(members, partitions, strict=True)
             },
             clock=around.clock,
-            metrics=around.metrics,
+            tally=Tally(around.metrics, around.service_time),
             commit_interval_ns=settings.bus.commit_interval,
         )
         return cls(around, shard, writer, ledger, bulletin, pipeline)

@@ -185,6 +185,11 @@ class Stream:
         """What bounds of queries are multiples of: the resample period, one millisecond when raw."""
         return self.resample_period_ns or NS_PER_MS
 
+    @property
+    def whole_after_ns(self) -> int:
+        """How long after its instant a sample is asked for: when its window is over and has settled."""
+        return 0 if self.resample_period_ns is None else self.resample_period_ns + self.settle_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

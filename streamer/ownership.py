@@ -216,7 +216,6 @@ class Ownership:
             task.add_done_callback(lambda _: self._ended.set())
         self._in_force.set()
         self.is_assigned = True
-        self._around.metrics.shards_owned.set(len(self.generations))
         self._on_assigned(len(self._tenures))
         _log.info("ownership.assigned", shards=sorted(shards))
 
@@ -238,12 +237,18 @@ class Ownership:
                 self._around.complaints.say(
                     "bus.commit_failed", exc.what, who=who, remedy=exc.remedy, shard=tenure.shard
                 )
-                if isinstance(exc, OutcomeUnknown) and await self._is_taken(tenure.shard):
-                    self._around.metrics.fenced.inc()
-                    tenure.is_in_doubt = False
-                    await self.membership.contested(tenure.shard)
+                if isinstance(exc, OutcomeUnknown):
+                    self._around.metrics.recreated.inc()
+                    await self._look_who_writes(tenure)
                 await self._patience.pause(failures)
                 failures += 1
+
+    async def _look_who_writes(self, tenure: Tenure) -> None:
+        """After a commit that may have been fenced. Raises ShardTaken when another instance has the shard for good."""
+        if await self._is_taken(tenure.shard):
+            self._around.metrics.fenced.inc()
+            tenure.is_in_doubt = False
+            await self.membership.contested(tenure.shard)
 
     async def _is_taken(self, shard: int) -> bool:
         """Whether another instance has signed the ledger since this one did.
@@ -274,7 +279,6 @@ class Ownership:
             tenure.is_in_doubt = False
         finally:
             tenure.generation, tenure.is_restored = None, False
-            self._around.metrics.shards_owned.set(len(self.generations))
             await writer.close()
 
     async def _end_transaction(self, tenure: Tenure) -> None:
@@ -294,7 +298,6 @@ class Ownership:
         self._signed.add(shard)
         tenure.is_restored = True
         around.metrics.acquired.inc()
-        around.metrics.shards_owned.set(len(self.generations))
         around.complaints.over("bus.commit_failed", "bus.commit_recovered", who=str(shard))
         _log.info("ledger.restored", shard=shard, groups=len(generation.groups), entries=generation.ledger.entries)
 

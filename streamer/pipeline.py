@@ -16,8 +16,8 @@ from streamer.bus.events import EventEncoder
 from streamer.clock import Clock
 from streamer.failpoints import failpoint
 from streamer.ledger.ledger import Applied, Ledger, Outcome
-from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Closing, Query, Records, Series
+from streamer.tally import Tally
 
 COMMIT_ROWS = 100_000
 """Rows of one commit at most, unless a single answer has more: half a second of work, far from the deadline."""
@@ -76,7 +76,7 @@ class Pipeline:
         writer: Writer,
         encoders: Mapping[Series, EventEncoder],
         clock: Clock,
-        metrics: Metrics,
+        tally: Tally,
         commit_interval_ns: int,
     ) -> None:
         self._ledger = ledger
@@ -84,7 +84,7 @@ class Pipeline:
         self._writer = writer
         self._encoders = encoders
         self._clock = clock
-        self._metrics = metrics
+        self._tally = tally
         self._commit_interval_ns = commit_interval_ns
         self._waiting: list[Answered] = []
         self._arrived = asyncio.Event()
@@ -171,31 +171,11 @@ class Pipeline:
             failpoint("commit.begun")
             await self._writer.commit(records, changes, closing)
             failpoint("commit.done")
-            self._metrics.commit_seconds.observe((self._clock.monotonic_ns() - began_ns) / NS_PER_S)
+            self._tally.commit_took(self._clock.monotonic_ns() - began_ns)
         for answered, kept in zip(chosen, applied, strict=True):
-            self._count(answered, kept)
+            self._tally.committed(answered.query, answered.answer, kept)
             if not answered.outcome.done():
                 answered.outcome.set_result(kept.outcome)
-
-    def _count(self, answered: Answered, applied: Applied) -> None:
-        metrics, stream = self._metrics, answered.query.group.stream.name
-        for run in applied.runs:
-            if run.revision:
-                metrics.revised.labels(stream).inc(len(run.instants_ns))
-            else:
-                metrics.published.labels(stream).inc(len(run.instants_ns))
-                if run.is_late:
-                    metrics.late.labels(stream).inc(len(run.instants_ns))
-        if applied.nulls:
-            metrics.nulls.labels(stream).inc(applied.nulls)
-        if applied.vanished:
-            metrics.vanished.labels(stream).inc(applied.vanished)
-        for hole in applied.opened:
-            metrics.holes_opened.labels(hole.cause).inc()
-        if applied.outcome is Outcome.VOID:
-            metrics.void.inc()
-        for cause, rows in answered.answer.rejected.items():
-            metrics.rejected.labels(cause).inc(rows)
 
 
 def instant_text(instant_ns: int) -> str:

@@ -13,7 +13,7 @@ from random import Random
 from streamer.bus.kafka import KafkaBus
 from streamer.bus.sqlite import SqliteBus
 from streamer.clock import Clock, ServiceTime, SystemClock
-from streamer.config import Settings
+from streamer.config import Settings, SourceSettings
 from streamer.daemon import Daemon
 from streamer.logs import register_secret
 from streamer.metrics import Metrics
@@ -34,6 +34,7 @@ class Parts:
     metrics: Metrics
     service_time: ServiceTime
     throttle: Throttle
+    tokens: TokenSource
     api: ApiClient
     bus: KafkaBus | SqliteBus
 
@@ -57,10 +58,16 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
     clock, random, metrics = SystemClock(), Random(), Metrics()  # noqa: S311  # jitter, not secrets
     service_time = ServiceTime(clock)
     throttle = Throttle(clock, random, max_in_flight=settings.source.max_in_flight, max_rate=settings.source.max_rate)
-    api = _api(settings, clock=clock, service_time=service_time, throttle=throttle, metrics=metrics, random=random)
+    transport = _transport(settings.source)
+    tokens = _tokens(settings.source, transport, clock, metrics)
+
+    def count(outcome: str, lane: Lane) -> None:
+        metrics.requests.labels(lane.name.lower(), outcome).inc()
+
+    api = ApiClient(transport, tokens, throttle, service_time, clock, random=random, on_request=count)
     bus = _bus(settings)
     try:
-        yield Parts(settings, clock, random, metrics, service_time, throttle, api, bus)
+        yield Parts(settings, clock, random, metrics, service_time, throttle, tokens, api, bus)
     finally:
         await bus.close()
         await api.close()
@@ -72,26 +79,22 @@ def _bus(settings: Settings) -> KafkaBus | SqliteBus:
     return SqliteBus(settings.bus.path, partitions=settings.bus.shards)
 
 
-def _api(
-    settings: Settings, *, clock: Clock, service_time: ServiceTime, throttle: Throttle, metrics: Metrics, random: Random
-) -> ApiClient:
-    source = settings.source
-    transport = HttpTransport(
+def _transport(source: SourceSettings) -> HttpTransport:
+    return HttpTransport(
         source.base_url,
         max_connections=source.max_in_flight + 1,
         timeout_s=source.timeout / NS_PER_S,
         ca_file=str(source.ca_file) if source.ca_file else None,
     )
-    tokens = TokenSource(
+
+
+def _tokens(source: SourceSettings, transport: HttpTransport, clock: Clock, metrics: Metrics) -> TokenSource:
+    return TokenSource(
         transport,
         source.client_id,
         source.read_secret,
         clock,
         dialect=source.auth,
         on_token=register_secret,
+        on_failed=lambda error: metrics.token_failures.labels(type(error).__name__).inc(),
     )
-
-    def count(outcome: str, lane: Lane) -> None:
-        metrics.requests.labels(lane.name.lower(), outcome).inc()
-
-    return ApiClient(transport, tokens, throttle, service_time, clock, random=random, on_request=count)

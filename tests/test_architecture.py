@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("rounds",),
     ("pipeline", "published", "roster", "status"),
-    ("bulletin",),
+    ("bulletin", "tally"),
     ("source", "planner", "ledger", "bus", "simulator"),
     ("config",),
     ("settings_kafka",),
@@ -39,6 +39,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("patience",),
     ("settings_reading", "settings_types", "logs", "complaints"),
     ("metrics", "redaction", "clock", "failpoints"),
+    ("delays", "metric_definitions"),
+    ("metric_types",),
     ("errors",),
     ("model",),
 )

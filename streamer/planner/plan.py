@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, align_down
+from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, Stream, align_down
 from streamer.planner.chunks import RAW_LIMIT_NS
 
 AHEAD_NS = 2 * NS_PER_S
@@ -127,12 +127,18 @@ def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
 
 def _revisit(standing: Standing, now_ns: int) -> Iterator[Query]:
     stream, place = standing.group.stream, standing.place
-    slice_ns = int(len(stream.lookback_ns) * stream.poll_interval_ns / REVISITS_PER_LIVE)
+    slice_ns = revisit_slice_ns(stream)
     for age_ns, start_ns in zip(reversed(stream.lookback_ns), reversed(place.revisited_ns), strict=True):
         end_ns = min(_overlap_start(standing), align_down(now_ns - age_ns, stream.quantum_ns))
-        if end_ns - start_ns >= max(slice_ns, stream.quantum_ns):
+        if end_ns - start_ns >= slice_ns:
             end_ns = min(end_ns, start_ns + standing.chunk_ns)
             yield _query(standing, Lane.REVISIT, Interval(start_ns, end_ns), now_ns)
+
+
+def revisit_slice_ns(stream: Stream) -> int:
+    """How much one revisit asks for at least, so that all of them stay within their share of the requests."""
+    slice_ns = int(len(stream.lookback_ns) * stream.poll_interval_ns / REVISITS_PER_LIVE)
+    return max(slice_ns, stream.quantum_ns)
 
 
 def _repair(standing: Standing, now_ns: int) -> Iterator[Query]:

@@ -37,6 +37,7 @@ _OTHER_DIALECT = frozenset({400, 401, 403, 415, 422})
 @dataclass(slots=True)
 class _Held:
     bearer: SecretStr
+    asked_at_ns: int
     renew_at_ns: int
     expires_at_ns: int
 
@@ -51,6 +52,7 @@ class TokenSource:
         clock: its monotonic reading times the token's life.
         dialect: how the token is asked for; ``auto`` tries the form, then JSON, and stays with what worked.
         on_token: called with each new token before anybody has it, for redaction.
+        on_failed: told of each token that could not be had, or was refused as soon as it was.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class TokenSource:
         *,
         dialect: Literal["auto"] | Dialect = "auto",
         on_token: Callable[[str], None] = lambda token: None,
+        on_failed: Callable[[SourceError], None] = lambda error: None,
     ) -> None:
         self._transport = transport
         self._client_id = client_id
@@ -70,12 +73,19 @@ class TokenSource:
         self._configured: tuple[Dialect, ...] = ("form", "json") if dialect == "auto" else (dialect,)
         self._working: Dialect | None = None
         self._on_token = on_token
+        self._on_failed = on_failed
         self._held: _Held | None = None
         self._minting: asyncio.Task[_Held] | None = None
         self._refusal: CredentialRefused | None = None
         self._asked_with: SecretStr | None = None
         self._asks_again_at_ns = 0
         self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def age_s(self) -> float | None:
+        """How long ago the token was asked for; None without one."""
+        held = self._held
+        return None if held is None else (self._clock.monotonic_ns() - held.asked_at_ns) / NS_PER_S
 
     async def bearer(self) -> str:
         """The token to send. Cancelling one caller does not take the token from the others.
@@ -106,6 +116,7 @@ class TokenSource:
     def refused(self, refusal: CredentialRefused) -> None:
         """Note that a token just minted was refused: for a while ``bearer`` raises instead of asking again."""
         self._held = None
+        self._on_failed(refusal)
         self._pause(refusal)
 
     def accepted(self) -> None:
@@ -140,6 +151,13 @@ class TokenSource:
             mint.exception()  # seen here: every caller may have been cancelled meanwhile
 
     async def _mint(self) -> _Held:
+        try:
+            return await self._minted()
+        except SourceError as exc:
+            self._on_failed(exc)
+            raise
+
+    async def _minted(self) -> _Held:
         secret = self._secret()
         self._asked_with = secret
         asked_at_ns = self._clock.monotonic_ns()
@@ -191,6 +209,7 @@ def _held(token: Token, asked_at_ns: int) -> _Held:
     ahead_s = min(RENEW_AHEAD_S, token.lifetime_s / 2)
     return _Held(
         bearer=token.bearer,
+        asked_at_ns=asked_at_ns,
         renew_at_ns=asked_at_ns + int((token.lifetime_s - ahead_s) * NS_PER_S),
         expires_at_ns=asked_at_ns + int(token.lifetime_s * NS_PER_S),
     )

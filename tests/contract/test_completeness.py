@@ -15,6 +15,7 @@ from streamer.bulletin import Bulletin
 from streamer.bus.completeness import Completeness
 from streamer.bus.events import EventEncoder
 from streamer.bus.records import Record
+from streamer.clock import ServiceTime
 from streamer.errors import OutcomeUnknown
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
@@ -34,6 +35,7 @@ from streamer.model import (
 )
 from streamer.pipeline import Pipeline, Writer
 from streamer.source.instants import parse_instant
+from streamer.tally import Tally
 from tests.contract.conftest import SHARDS, Acquire, MakeBus, ReadableBus
 
 DATABASE = 7
@@ -84,7 +86,7 @@ class Owner:
                 for series in group.series
             },
             clock=HastyClock(),
-            metrics=Metrics(),
+            tally=Tally(Metrics(), ServiceTime(HastyClock())),
             commit_interval_ns=0,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -17,7 +17,7 @@ from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Group, Series, SignalId, Stream
 from streamer.status.server import StatusServer
-from streamer.status.summary import Snapshot, StreamSummary, summarise
+from streamer.status.summary import OpenHoles, Snapshot, StreamSummary, summarise
 
 NOW_NS = 1_000 * NS_PER_S
 
@@ -30,8 +30,12 @@ class Shown:
     metrics: Metrics = field(default_factory=Metrics)
 
     def snapshot(self) -> Snapshot:
-        streams = (StreamSummary("turbines", series=3, groups=1, watermark_lag_s=4.5, settled_lag_s=120.0, holes=2),)
-        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",), clock_skew_s=0.25)
+        streams = (
+            StreamSummary(
+                *("turbines", 3, 1, 4.5, 120.0, 4.0, 141.0, 3.0, 120.0, 2), {"absent": OpenHoles(count=2, seconds=10.0)}
+            ),
+        )
+        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",), 21, clock_skew_s=0.25)
 
 
 @asynccontextmanager
@@ -83,6 +87,7 @@ async def test_the_state_is_there_as_json() -> None:
         state: dict[str, Any] = await answer.json()
     assert state == {
         "ready": True,
+        "ledger_entries": 21,
         "clock_skew_s": 0.25,
         "shards": [0, 1],
         "streams": [
@@ -92,7 +97,12 @@ async def test_the_state_is_there_as_json() -> None:
                 "groups": 1,
                 "watermark_lag_s": 4.5,
                 "settled_lag_s": 120.0,
+                "watermark_lag_expected_s": 4.0,
+                "settled_lag_expected_s": 141.0,
+                "overlap_s": 3.0,
+                "last_age_s": 120.0,
                 "holes": 2,
+                "holes_by_cause": {"absent": {"count": 2, "seconds": 10.0}},
             }
         ],
         "unknown_signals": ["turbines: 7:9"],
@@ -151,7 +161,24 @@ def test_a_summary_has_the_lags_behind_the_services_time() -> None:
     group = group_of("turbines", 1, 2, overlap_s=3)
     ledger = ledger_of(group, frontier_s=990, settled_s=870, holes=2)
     (summary,) = summarise([(ledger, [group])], NOW_NS)
-    assert summary == StreamSummary("turbines", series=2, groups=1, watermark_lag_s=13.0, settled_lag_s=130.0, holes=2)
+    assert (summary.stream, summary.series, summary.groups) == ("turbines", 2, 1)
+    assert (summary.watermark_lag_s, summary.settled_lag_s) == (13.0, 130.0)
+
+
+def test_a_summary_says_what_the_lags_come_to_when_nothing_is_late() -> None:
+    raw, other = group_of("raw", 1, overlap_s=3), group_of("resampled", 2, overlap_s=10)
+    resampled = replace(other, stream=replace(other.stream, resample_period_ns=5 * NS_PER_S, settle_ns=2 * NS_PER_S))
+    one, two = summarise([(ledger_of(raw, resampled), [raw, resampled])], NOW_NS)
+    assert (one.overlap_s, one.last_age_s) == (3.0, 120.0)
+    assert (one.watermark_lag_expected_s, one.settled_lag_expected_s) == (4.0, 141.0)
+    assert two.watermark_lag_expected_s == 18.0
+
+
+def test_a_summary_has_the_holes_by_cause_and_how_long_they_are() -> None:
+    group = group_of("turbines", 1, 2)
+    (summary,) = summarise([(ledger_of(group, holes=2), [group])], NOW_NS)
+    assert summary.holes == 2
+    assert summary.holes_by_cause == {"absent": OpenHoles(2, 10 / NS_PER_S)}
 
 
 def test_a_stream_is_summed_up_over_groups_and_shards() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import SecretStr
 
-from streamer.errors import ConfigurationError, CredentialRefused, SourceUnreachable
+from streamer.errors import ConfigurationError, CredentialRefused, SourceError, SourceUnreachable
 from streamer.source.credentials import decode_token
 from streamer.source.token import TokenSource
 from tests.unit.source.fakes import SECRET, Service, VirtualClock, problem, reply, settle
@@ -20,6 +20,36 @@ def source(
     service: Service, clock: VirtualClock, dialect: Literal["auto", "form", "json"] = "auto", secret: str = SECRET
 ) -> TokenSource:
     return TokenSource(service.transport, "tenant-client", lambda: SecretStr(secret), clock, dialect=dialect)
+
+
+async def test_a_token_ages_from_when_it_was_asked_for() -> None:
+    clock = VirtualClock()
+    tokens = source(Service(), clock)
+    assert tokens.age_s is None
+    token = await tokens.bearer()
+    await clock.advance(90)
+    assert tokens.age_s == 90
+    tokens.invalidate(token)
+    assert tokens.age_s is None
+
+
+async def test_each_token_that_cannot_be_had_is_told_of_once() -> None:
+    service, clock, failed = Service(), VirtualClock(), list[SourceError]()
+    service.token_script = [reply(None, 503), problem(401, "wrong"), problem(401, "wrong")]
+    tokens = TokenSource(service.transport, "me", lambda: SecretStr(SECRET), clock, on_failed=failed.append)
+    for _ in range(2):
+        with pytest.raises(SourceError):
+            await asyncio.gather(tokens.bearer(), tokens.bearer())
+    assert [type(error) for error in failed] == [SourceUnreachable, CredentialRefused]
+
+
+async def test_a_token_that_is_refused_at_once_counts_as_a_failure() -> None:
+    failed = list[SourceError]()
+    tokens = TokenSource(Service().transport, "me", lambda: SecretStr(SECRET), VirtualClock(), on_failed=failed.append)
+    refusal = CredentialRefused("It is refused.", "Look.", status=401)
+    await tokens.bearer()
+    tokens.refused(refusal)
+    assert failed == [refusal]
 
 
 def dialects(service: Service) -> list[str]:

@@ -1,0 +1,80 @@
+"""What a commit brought, counted: samples by what became of them, and how fresh they were.
+
+One ``Tally`` a generation; the pipeline tells it of each answer whose commit succeeded. It decides about nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from streamer.clock import ServiceTime
+from streamer.ledger.ledger import Applied, Outcome
+from streamer.metrics import Metrics
+from streamer.model import NS_PER_S, Answer, Lane, Query
+
+FRESH_WITHIN_NS = 2 * NS_PER_S
+"""On top of the poll interval: a sample that was visible for longer when it was committed is overdue."""
+
+
+class Tally:
+    """Counts what is committed of one shard."""
+
+    def __init__(self, metrics: Metrics, service_time: ServiceTime) -> None:
+        self._metrics = metrics
+        self._service_time = service_time
+        self._looked_ns: dict[str, int] = {}
+
+    def commit_took(self, span_ns: int) -> None:
+        """A commit of events and ledger succeeded."""
+        self._metrics.commit_seconds.observe(span_ns / NS_PER_S)
+
+    def committed(self, query: Query, answer: Answer, applied: Applied) -> None:
+        """Count an answer just after the commit that holds what is new of it."""
+        metrics, stream = self._metrics, query.group.stream.name
+        for run in applied.runs:
+            if run.revision:
+                metrics.revised.labels(stream).inc(len(run.instants_ns))
+            else:
+                metrics.published.labels(stream).inc(len(run.instants_ns))
+                if run.is_late:
+                    metrics.late.labels(stream).inc(len(run.instants_ns))
+        if applied.nulls:
+            metrics.nulls.labels(stream).inc(applied.nulls)
+        if applied.vanished:
+            metrics.vanished.labels(stream).inc(applied.vanished)
+        for hole in applied.opened:
+            metrics.holes_opened.labels(hole.cause).inc()
+        if applied.outcome is Outcome.VOID:
+            metrics.void.inc()
+        for cause, rows in answer.rejected.items():
+            metrics.rejected.labels(cause).inc(rows)
+        now_ns = self._service_time.now_ns()
+        if now_ns is not None and query.lane is not Lane.BACKFILL:
+            self._time(query, applied, now_ns)
+
+    def _time(self, query: Query, applied: Applied, now_ns: int) -> None:
+        """How old the samples are that were published for the first time, by the service's time."""
+        stream, metrics = query.group.stream, self._metrics
+        overdue, before_ns = 0, self._overdue_before(query, now_ns)
+        for run in applied.runs:
+            if run.revision:
+                continue
+            if query.lane in (Lane.LIVE, Lane.REVISIT):
+                metrics.arrival_delay.observe(stream.name, run.instants_ns, query.asked_at_ns)
+            metrics.end_to_end.observe(stream.name, run.instants_ns, now_ns)
+            overdue += bisect_left(run.instants_ns, before_ns)
+        metrics.overdue.labels(stream.name).inc(overdue)
+        if query.lane is Lane.LIVE and applied.outcome is Outcome.COVERED:
+            self._looked_ns[query.group.id] = min(query.asked_at_ns, query.window.end_ns + stream.whole_after_ns)
+
+    def _overdue_before(self, query: Query, now_ns: int) -> int:
+        """Samples before this instant may have been visible for too long.
+
+        A live answer shows what the one before it did not, so nothing of it was visible before that was asked for.
+        In every other lane a sample may have been visible ever since its instant.
+        """
+        stream = query.group.stream
+        since_ns = now_ns - stream.poll_interval_ns - FRESH_WITHIN_NS
+        if query.lane is Lane.LIVE and self._looked_ns.get(query.group.id, since_ns) > since_ns:
+            return 0
+        return since_ns - stream.whole_after_ns
