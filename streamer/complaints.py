@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -11,16 +12,28 @@ from streamer.model import NS_PER_S
 
 REPEATED_AFTER_NS = 60 * NS_PER_S
 
+MOST_CAUSES = 20
+"""Causes of one event that are told apart within a minute: one that quotes the API may be another each time."""
+
+FURTHER_CAUSES = "further causes"
+
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _Said:
+    """When a cause was last said, and how often it was met since."""
+
+    at_ns: int
+    unsaid: int = 0
+
+
 class Complaints:
-    """The faults that go on, by event; causes are literals or bounded texts."""
+    """The faults that go on, by event; causes are bounded texts, and only so many are remembered."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._said_at_ns: dict[tuple[str, str], int] = {}
-        self._unsaid: dict[tuple[str, str], int] = {}
+        self._causes: dict[str, dict[str, _Said]] = {}
         self._sufferers: dict[str, set[str]] = {}
 
     def say(self, event: str, cause: str, *, who: str = "", **fields: Any) -> None:
@@ -33,13 +46,15 @@ class Complaints:
             fields: more for the log line.
         """
         self._sufferers.setdefault(event, set()).add(who)
-        about = (event, cause)
         now_ns = self._clock.monotonic_ns()
-        said_at_ns = self._said_at_ns.get(about)
-        self._unsaid[about] = self._unsaid.get(about, 0) + 1
-        if said_at_ns is None or now_ns - said_at_ns >= REPEATED_AFTER_NS:
-            _log.warning(event, cause=cause, times=self._unsaid.pop(about), **fields)
-            self._said_at_ns[about] = now_ns
+        causes = self._causes.setdefault(event, {})
+        cause = _told_apart(cause, causes, now_ns)
+        said = causes.get(cause)
+        if said is not None and now_ns - said.at_ns < REPEATED_AFTER_NS:
+            said.unsaid += 1
+            return
+        _log.warning(event, cause=cause, times=1 + (said.unsaid if said else 0), **fields)
+        causes[cause] = _Said(now_ns)
 
     def over(self, event: str, recovered: str, *, who: str = "", **fields: Any) -> None:
         """Take note that the fault is over for ``who``; when nobody suffers any more, log ``recovered`` once."""
@@ -50,3 +65,13 @@ class Complaints:
         if not sufferers:
             del self._sufferers[event]
             _log.info(recovered, **fields)
+
+
+def _told_apart(cause: str, causes: dict[str, _Said], now_ns: int) -> str:
+    """The cause itself as long as there is room for it; those that were not met for a minute make room."""
+    if cause in causes or len(causes) < MOST_CAUSES:
+        return cause
+    for old, said in list(causes.items()):
+        if old != FURTHER_CAUSES and now_ns - said.at_ns >= REPEATED_AFTER_NS:
+            del causes[old]
+    return cause if len(causes) < MOST_CAUSES else FURTHER_CAUSES

@@ -62,6 +62,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigurationError([(str(path), "is not UTF-8 text")]) from None
     except yaml.YAMLError as error:  # its text quotes the file, which may hold a secret
         raise ConfigurationError([(str(path), _where_broken(error))]) from None
+    except (ValueError, RecursionError):  # of a number of thousands of digits, of brackets within brackets
+        raise ConfigurationError([(str(path), "holds a number too long or lists too deep to be read")]) from None
     if read is None:
         return {}
     if not isinstance(read, dict):
@@ -90,7 +92,7 @@ def merge_environment(raw: dict[str, Any], environ: Mapping[str, str]) -> tuple[
             continue
         try:
             _set(raw, path, text if path[-1] in _SECRET_KEYS else _parsed(text))
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             problems.append((variable, "is not a YAML list or mapping"))
         origins[path] = variable
     return origins, problems

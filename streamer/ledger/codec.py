@@ -81,6 +81,8 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True):
     exact: dict[int, str]
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _remembered = msgspec.msgpack.Decoder(list[Remembered])
 _head = msgspec.json.Decoder(Head)
 _place = msgspec.json.Decoder(PlaceRecord)
@@ -130,7 +132,7 @@ def decode_head(value: bytes) -> Head:
     """A head's record. Raises LedgerUntrusted when unreadable or of another format."""
     try:
         head = _head.decode(value)
-    except msgspec.MsgspecError as exc:
+    except _UNREADABLE as exc:
         raise _unreadable(HEAD) from exc
     if head.format != FORMAT:
         raise LedgerUntrusted(
@@ -143,7 +145,7 @@ def decode_place(key: bytes, value: bytes) -> PlaceRecord:
     """A place's record. Raises LedgerUntrusted when unreadable."""
     try:
         return _place.decode(value)
-    except msgspec.MsgspecError as exc:
+    except _UNREADABLE as exc:
         raise _unreadable(key) from exc
 
 
@@ -151,7 +153,7 @@ def decode_memory(key: bytes, value: bytes) -> list[Remembered]:
     """A memory's record. Raises LedgerUntrusted when unreadable."""
     try:
         return _remembered.decode(value)
-    except msgspec.MsgspecError as exc:
+    except _UNREADABLE as exc:
         raise _unreadable(key) from exc
 
 

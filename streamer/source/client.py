@@ -17,11 +17,12 @@ from streamer.clock import Clock, ServiceTime
 from streamer.errors import CredentialRefused, QueryFailed, SourceError, SourceUnreachable
 from streamer.failpoints import failpoint
 from streamer.model import Answer, Lane, Query, Signal
+from streamer.source.catalogue_wire import catalogue_request, decode_catalogue
 from streamer.source.refusals import refusal
 from streamer.source.throttle import Permit, Throttle, jittered_backoff_s
 from streamer.source.token import TokenSource
 from streamer.source.transport import Reply, Request, Transport
-from streamer.source.wire import catalogue_request, decode_answer, decode_catalogue, query_request
+from streamer.source.wire import decode_answer, query_request
 
 MAX_ATTEMPTS = 4
 

@@ -6,7 +6,10 @@ they end here, and neither cause nor context of what is raised leads back to the
 
 from __future__ import annotations
 
+import asyncio
+import mmap
 import ssl
+from contextlib import AsyncExitStack
 from typing import Final
 
 import aiohttp
@@ -14,9 +17,15 @@ from aiohttp import http_exceptions
 
 from streamer.errors import ConfigurationError, QueryFailed, SourceError, SourceUnreachable
 from streamer.source.retry_after import parse_http_date, parse_retry_after
-from streamer.source.transport import Reply, Request
+from streamer.source.transport import Body, Reply, Request
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+BRIEF_BODY_BYTES: Final = 64 * 1024
+"""What a token or an explanation of an error may take: they need kilobytes."""
+LARGE_BODY_BYTES = 3 * 1024 * 1024
+"""From here on one body at a time is read: windows aim at answers of less, and 4 of the largest would be 128 MiB."""
+LONGEST_TYPE = 100
+"""Characters of a media type; it is shown when it is not JSON's."""
 _CHUNK_BYTES = 64 * 1024
 _CHECK_ADDRESS = "Check source.base_url and the network."
 _ASK_FOR_LESS = "Ask for a shorter window or fewer signals."
@@ -31,7 +40,7 @@ class HttpTransport:
         base_url: with or without the trailing slash.
         max_connections: the throttle's requests in flight and one for the token.
         timeout_s: for the whole of a request, body included.
-        max_body_bytes: of a decompressed body.
+        max_body_bytes: of a decompressed body; less of what is no success or answers briefly.
         ca_file: PEM bundle to trust in place of the system's.
 
     Raises:
@@ -52,6 +61,7 @@ class HttpTransport:
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._tls = _tls_context(ca_file)
+        self._reading_large = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Reply:
@@ -67,9 +77,14 @@ class HttpTransport:
         except aiohttp.ClientConnectorError as exc:
             # Its text names host and reason only; that of its siblings may hold the request.
             failure = SourceUnreachable(f"{url} cannot be reached: {exc}.", _CHECK_ADDRESS)
+        except aiohttp.ClientResponseError:
+            failure = SourceUnreachable(f"{url} answered something that is not HTTP.", _CHECK_ADDRESS)
         except (aiohttp.ClientError, OSError) as exc:
             failure = SourceUnreachable(f"{url} cannot be reached: {type(exc).__name__}.", _CHECK_ADDRESS)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # which would keep itself alive by its traceback
 
     async def close(self) -> None:
         """See ``Transport``."""
@@ -92,23 +107,41 @@ class HttpTransport:
             return Reply(
                 url=url,
                 status=response.status,
-                body=await self._read(url, response),
-                content_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                body=await self._read(url, request, response),
+                content_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower()[:LONGEST_TYPE],
                 date_ns=date_ns,
                 retry_after_s=parse_retry_after(response.headers.get("Retry-After"), date_ns),
             )
 
-    async def _read(self, url: str, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, url: str, request: Request, response: aiohttp.ClientResponse) -> Body:
         # Chunks arrive decompressed: what counts is what a small body can grow to, not what was sent.
+        is_success = 200 <= response.status < 300
+        is_brief = request.is_answered_briefly or not is_success
+        limit_bytes = min(BRIEF_BODY_BYTES, self._max_body_bytes) if is_brief else self._max_body_bytes
         body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            body += chunk
-            if len(body) > self._max_body_bytes:
-                response.close()
-                raise QueryFailed(
-                    f"{url} answered more than {self._max_body_bytes} bytes.", _ASK_FOR_LESS, status=response.status
-                )
-        return bytes(body)
+        large: mmap.mmap | None = None
+        async with AsyncExitStack() as turn:
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                if large is None and len(body) + len(chunk) > LARGE_BODY_BYTES:
+                    await turn.enter_async_context(self._reading_large)
+                    large = _room_for(limit_bytes + _CHUNK_BYTES)
+                    large.write(body)
+                    body.clear()
+                if large is None:
+                    body += chunk
+                else:
+                    large.write(chunk)
+                if (large.tell() if large is not None else len(body)) > limit_bytes:
+                    response.close()
+                    body.clear()  # the error's traceback leads here, and may live for a while
+                    if large is not None:
+                        large.close()
+                    if not is_success:  # its status says enough
+                        return b""
+                    raise QueryFailed(
+                        f"{url} answered more than {limit_bytes} bytes.", _ASK_FOR_LESS, status=response.status
+                    )
+        return bytes(body) if large is None else memoryview(large)[: large.tell()]
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -119,6 +152,11 @@ class HttpTransport:
                 trust_env=False,
             )
         return self._session
+
+
+def _room_for(most_bytes: int) -> mmap.mmap:
+    """Memory that costs what is written to it, never moves as it grows, and goes back whole; the heap does neither."""
+    return mmap.mmap(-1, most_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _broken_body(url: str, exc: aiohttp.ClientPayloadError) -> SourceError:

@@ -57,7 +57,7 @@ class InstantCache(dict[str, int]):
     """Whole texts and their instants; a text that is not known yet is parsed.
 
     Most texts are already what events write; the few that are not are kept in ``_renamed``. Neither shrinks
-    while an answer is being read: ``trim`` is for the moment after.
+    while rows are being read: ``trim`` is for the moment after.
     """
 
     def __init__(self, limit: int = CACHED_TEXTS) -> None:

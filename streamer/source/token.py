@@ -14,7 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from streamer.clock import Clock
-from streamer.errors import ConfigurationError, CredentialRefused, SourceError
+from streamer.errors import ConfigurationError, CredentialRefused, QueryFailed, SourceError, SourceUnreachable
 from streamer.failpoints import failpoint
 from streamer.model import NS_PER_S
 from streamer.source.credentials import Dialect, Token, decode_token, token_request
@@ -92,8 +92,7 @@ class TokenSource:
 
         Raises:
             CredentialRefused: the service refuses the credential, or refused it a moment ago.
-            SourceUnreachable: no answer, or one that says 'not now'; retry.
-            QueryFailed: the answer is far too large to be a token's.
+            SourceUnreachable: no answer, one that says 'not now', or one that is not a token's; retry.
         """
         held, now_ns = self._held, self._clock.monotonic_ns()
         if held is not None and now_ns < held.renew_at_ns:
@@ -170,7 +169,7 @@ class TokenSource:
     async def _accepted_reply(self, secret: SecretStr) -> Reply:
         refused: list[Reply] = []
         for dialect in (self._working,) if self._working else self._configured:
-            reply = await self._transport.send(token_request(dialect, self._client_id, secret))
+            reply = await self._reply(dialect, secret)
             if reply.is_success:
                 self._working = dialect
                 return reply
@@ -186,6 +185,12 @@ class TokenSource:
         refusal = _refusal(telling, secret)
         self._pause(refusal)
         raise refusal
+
+    async def _reply(self, dialect: Dialect, secret: SecretStr) -> Reply:
+        try:
+            return await self._transport.send(token_request(dialect, self._client_id, secret))
+        except QueryFailed as exc:  # too large, or broken: whatever answers there now is not the token endpoint
+            raise SourceUnreachable(exc.what, "Check source.base_url.") from exc
 
     def _pause(self, refusal: CredentialRefused) -> None:
         now_ns = self._clock.monotonic_ns()

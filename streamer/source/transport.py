@@ -10,6 +10,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+Body = bytes | memoryview
+"""A body as it was read; a large one is never copied."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -18,6 +21,7 @@ class Request:
     Attributes:
         path: below the base URL, without a leading slash.
         bearer: access token, None for the token endpoint itself.
+        is_answered_briefly: whether the answer has kilobytes at the most, as a token's has.
     """
 
     method: str
@@ -25,6 +29,7 @@ class Request:
     body: SecretStr | None = None
     content_type: str = "application/json"
     bearer: SecretStr | None = None
+    is_answered_briefly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Reply:
 
     Attributes:
         url: where it was asked, for messages.
+        body: decompressed; empty when it was no success and too long to say why.
         content_type: media type without parameters, lower case; empty when the header is absent.
         date_ns: the answer's ``Date``, None without a readable one.
         retry_after_s: what ``Retry-After`` asks for, None without a usable one.
@@ -40,7 +46,7 @@ class Reply:
 
     url: str
     status: int
-    body: bytes
+    body: Body
     content_type: str = "application/json"
     date_ns: int | None = None
     retry_after_s: float | None = None

@@ -1,4 +1,4 @@
-"""The v1 surface of the API on the wire: field names, bodies of requests, decoding of answers.
+"""Queries of the v1 surface on the wire: field names, bodies of requests, decoding of answers.
 
 Called by ``client``; nothing here asks, waits or logs. ``decode_answer`` is the hot path: rows are
 decoded once into typed structs and run along their signal; only a body that fails that is read row by row.
@@ -9,21 +9,29 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from operator import lt
+from typing import Final, NamedTuple
 
 import msgspec
 from pydantic import SecretStr
 
 from streamer.errors import QueryFailed
-from streamer.model import Answer, Column, Interval, Query, Signal, SignalId, Value, duration_text, instant_text
-from streamer.source.instants import InstantCache, InvalidInstant, parse_instant
-from streamer.source.transport import Request
+from streamer.model import Answer, Column, Interval, Query, Value, duration_text, instant_text
+from streamer.source.instants import InstantCache, InvalidInstant
+from streamer.source.rows import Uncut, mended, pieces, rows
+from streamer.source.transport import Body, Request
 
 FOREIGN_INDEX = "foreign_index"
 OUT_OF_RANGE = "out_of_range"
 UNREADABLE = "unreadable"
+
+MOST_ROWS: Final = 100_000
+"""Rows of an answer: what one commit takes, and less than 32 MiB of memory. Windows aim at less than half of it."""
+
+BATCH_ROWS = 10_000
+"""Rows that are held as structs before they are run along their signals."""
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -46,25 +54,11 @@ class _PointIndex(msgspec.Struct, gc=False):
     index: int
 
 
-class _Measurement(msgspec.Struct):
-    databaseId: int  # noqa: N815 - the API's name
-    index: int
-    name: object = None
-    description: object = None
-    tag: object = None
-    unitSymbol: object = None  # noqa: N815
-    firstDataPoint: object = None  # noqa: N815
-    defaultAgg: object = None  # noqa: N815
-
-
 _POINTS = msgspec.json.Decoder(list[Point])
-_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _LOOSE_POINT = msgspec.json.Decoder(_LoosePoint)
 _POINT_INDEX = msgspec.json.Decoder(_PointIndex)
-_MEASUREMENT = msgspec.json.Decoder(_Measurement)
 _INSTANTS = InstantCache()
-_NAN = re.compile(rb"(:\s*)NaN(?=\s*[,}])")
-_INFINITY = re.compile(rb"(:\s*)(-?Infinity)(?=\s*[,}])")
+_WRITTEN_INDEX = re.compile(rb'"index"\s*+:\s*+(-?\d{1,18})\s*+[,}]')
 
 
 def query_request(query: Query) -> Request:
@@ -82,27 +76,7 @@ def query_request(query: Query) -> Request:
     return Request("POST", "v1/query", SecretStr(msgspec.json.encode(body).decode()))
 
 
-def catalogue_request() -> Request:
-    """The request for the catalogue of all databases."""
-    return Request("GET", "v1/measurements")
-
-
-def decode_catalogue(body: bytes) -> list[Signal]:
-    """Read the catalogue. A text that is not text is null; an entry that names no signal is left out.
-
-    Raises:
-        QueryFailed: the body is not a JSON array.
-    """
-    signals = []
-    for row in _rows_of(body):
-        try:
-            signals.append(_signal_of(_MEASUREMENT.decode(row)))
-        except _MALFORMED:
-            continue
-    return signals
-
-
-def decode_answer(body: bytes, query: Query, received_wall_ns: int) -> Answer:
+def decode_answer(body: Body, query: Query, received_wall_ns: int) -> Answer:
     """Read and check the answer to a query. Of two rows for one instant of a signal the last wins.
 
     Args:
@@ -111,50 +85,98 @@ def decode_answer(body: bytes, query: Query, received_wall_ns: int) -> Answer:
         received_wall_ns: the host's wall clock at arrival.
 
     Raises:
-        QueryFailed: the body is not a JSON array.
+        QueryFailed: the body is not a JSON array, or has more than ``MOST_ROWS`` rows.
     """
+    gathered = _Gathered(query)
     try:
-        return _answer(_POINTS.decode(body), [], query, received_wall_ns)
-    except (*_MALFORMED, InvalidInstant):
-        points, unreadable = _read_row_by_row(body)
-        return _answer(points, unreadable, query, received_wall_ns)
-    finally:
-        _INSTANTS.trim()
+        for piece in pieces(body):
+            gathered.take(_POINTS.decode(piece))
+    except (*_MALFORMED, InvalidInstant, Uncut):
+        gathered = _Gathered(query)
+        _read_row_by_row(body, gathered)
+    return gathered.answer(received_wall_ns)
 
 
-def _answer(points: Iterable[Point], unreadable: list[int | None], query: Query, received_wall_ns: int) -> Answer:
-    asked = frozenset(series.signal.index for series in query.series)
-    rejected: Counter[str] = Counter()
-    grouped: defaultdict[int, list[Point]] = defaultdict(list)
-    for point in points:
-        grouped[point.index].append(point)
-    columns = {}
-    for index, rows in grouped.items():
-        if index not in asked:
-            rejected[FOREIGN_INDEX] += len(rows)
-            continue
-        column, dropped = _clipped(_column(rows), query.asked)
-        if dropped:
-            rejected[OUT_OF_RANGE] += dropped
-        if column.instants_ns:
-            columns[index] = column
-    for unread in unreadable:
-        rejected[UNREADABLE if unread is None or unread in asked else FOREIGN_INDEX] += 1
-    silenced = asked if None in unreadable else asked.intersection(unreadable)
-    return Answer(columns, silenced, dict(rejected), received_wall_ns)
+class _Gathered:
+    """What was read of an answer so far, run along its signals."""
+
+    def __init__(self, query: Query) -> None:
+        self._asked = frozenset(series.signal.index for series in query.series)
+        self._window = query.asked
+        self._columns: dict[int, _Rows] = {}
+        self._rejected: Counter[str] = Counter()
+        self._unreadable: set[int] = set()
+        self._rows = 0
+
+    def take(self, points: Sequence[Point]) -> None:
+        """More rows. Raises InvalidInstant, and is then of no use any more."""
+        self._count(len(points))
+        grouped: defaultdict[int, list[Point]] = defaultdict(list)
+        for point in points:
+            grouped[point.index].append(point)
+        try:
+            for index, rows_of_one in grouped.items():
+                if index not in self._asked:
+                    self._rejected[FOREIGN_INDEX] += len(rows_of_one)
+                elif index in self._columns:
+                    self._columns[index].extend(_Rows.of(rows_of_one))
+                else:
+                    self._columns[index] = _Rows.of(rows_of_one)
+        finally:
+            _INSTANTS.trim()
+
+    def miss(self, index: int | None) -> None:
+        """A row that cannot be read, and whose it is; without that it may be anybody's."""
+        self._count(1)
+        self._rejected[UNREADABLE if index is None or index in self._asked else FOREIGN_INDEX] += 1
+        self._unreadable.update(self._asked if index is None else self._asked.intersection((index,)))
+
+    def answer(self, received_wall_ns: int) -> Answer:
+        """All of it, checked."""
+        columns = {}
+        for index, rows_of_one in self._columns.items():
+            column, dropped = _clipped(rows_of_one.column(), self._window)
+            if dropped:
+                self._rejected[OUT_OF_RANGE] += dropped
+            if column.instants_ns:
+                columns[index] = column
+        return Answer(columns, frozenset(self._unreadable), dict(self._rejected), received_wall_ns)
+
+    def _count(self, rows_more: int) -> None:
+        self._rows += rows_more
+        if self._rows > MOST_ROWS:
+            raise QueryFailed(
+                f"The answer has more than {MOST_ROWS} rows.", "Ask for a shorter window or fewer signals.", status=200
+            )
 
 
-def _column(rows: list[Point]) -> Column:
-    texts = [row.timestamp for row in rows]
-    values: list[Value] = [row.value for row in rows]
-    instants_ns = _INSTANTS.instants(texts)
-    texts = _INSTANTS.event_texts(texts)
-    if all(map(lt, instants_ns, islice(instants_ns, 1, None))):
-        return Column(instants_ns, texts, values)
-    last = {instant_ns: position for position, instant_ns in enumerate(instants_ns)}
-    ascending = sorted(last)
-    order = [last[instant_ns] for instant_ns in ascending]
-    return Column(ascending, [texts[position] for position in order], [values[position] for position in order])
+class _Rows(NamedTuple):
+    """Rows of one signal in the order they came."""
+
+    instants_ns: list[int]
+    texts: list[str]
+    values: list[Value]
+
+    @classmethod
+    def of(cls, points: list[Point]) -> _Rows:
+        texts = [point.timestamp for point in points]
+        values: list[Value] = [point.value for point in points]
+        return cls(_INSTANTS.instants(texts), _INSTANTS.event_texts(texts), values)
+
+    def extend(self, more: _Rows) -> None:
+        self.instants_ns.extend(more.instants_ns)
+        self.texts.extend(more.texts)
+        self.values.extend(more.values)
+
+    def column(self) -> Column:
+        """Ascending, of two rows for one instant the later."""
+        instants_ns, texts, values = self
+        if all(map(lt, instants_ns, islice(instants_ns, 1, None))):
+            return Column(instants_ns, texts, values)
+        last = {instant_ns: position for position, instant_ns in enumerate(instants_ns)}
+        ascending = sorted(last)
+        order = [last[instant_ns] for instant_ns in ascending]
+        return Column(ascending, [texts[position] for position in order], [values[position] for position in order])
 
 
 def _clipped(column: Column, window: Interval) -> tuple[Column, int]:
@@ -166,31 +188,30 @@ def _clipped(column: Column, window: Interval) -> tuple[Column, int]:
     return inside, len(instants_ns) - len(inside.instants_ns)
 
 
-def _read_row_by_row(body: bytes) -> tuple[list[Point], list[int | None]]:
-    """The rows that can be read, and for each other one its index, None where even that cannot be read."""
+def _read_row_by_row(body: Body, gathered: _Gathered) -> None:
+    """Take in the rows that can be read, and whose the others are."""
     points: list[Point] = []
-    unreadable: list[int | None] = []
-    for row in _rows_of(body):
+    for row in rows(body):
+        point = _point_of(row)
+        if point is None:
+            gathered.miss(_index_of(row))
+            continue
+        points.append(point)
+        if len(points) == BATCH_ROWS:
+            gathered.take(points)
+            points = []
+    gathered.take(points)
+
+
+def _point_of(row: bytes) -> Point | None:
+    for text in (row, mended(row)):
         try:
-            loose = _LOOSE_POINT.decode(row)
+            loose = _LOOSE_POINT.decode(text)
             _INSTANTS[loose.timestamp]  # as good as parsed: the column reads it from there
-            points.append(Point(loose.index, loose.timestamp, _value(loose.value)))
+            return Point(loose.index, loose.timestamp, _value(loose.value))
         except (*_MALFORMED, ValueError):
-            unreadable.append(_index_of(row))
-    return points, unreadable
-
-
-def _rows_of(body: bytes) -> list[msgspec.Raw]:
-    try:
-        return _ROWS.decode(body)
-    except _MALFORMED:
-        pass
-    # NaN and Infinity are not JSON, yet lenient encoders write them: one such value must not cost the answer.
-    mended = _INFINITY.sub(rb'\1"\2"', _NAN.sub(rb"\1null", body))
-    try:
-        return _ROWS.decode(mended)
-    except _MALFORMED as exc:
-        raise QueryFailed(f"The answer ({len(body)} bytes) is not a JSON array.", status=200) from exc
+            continue
+    return None
 
 
 def _value(value: int | float | str | None) -> Value:
@@ -202,33 +223,11 @@ def _value(value: int | float | str | None) -> Value:
     raise ValueError(value)
 
 
-def _index_of(row: msgspec.Raw) -> int | None:
+def _index_of(row: bytes) -> int | None:
+    """Whose a row is that cannot be read: what it says in so many words, once. None in any doubt."""
     try:
         return _POINT_INDEX.decode(row).index
     except _MALFORMED:
-        return None
-
-
-def _signal_of(row: _Measurement) -> Signal:
-    return Signal(
-        id=SignalId(row.databaseId, row.index),
-        name=_text(row.name),
-        tag=_text(row.tag),
-        unit=_text(row.unitSymbol),
-        description=_text(row.description),
-        default_aggregation=_text(row.defaultAgg),
-        first_instant_ns=_first_instant_ns(row.firstDataPoint),
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _first_instant_ns(value: object) -> int | None:
-    """None before the epoch: year 1 is how the service's platform writes 'never'."""
-    try:
-        instant_ns = parse_instant(value)[0] if isinstance(value, str) else -1
-    except InvalidInstant:
-        return None
-    return instant_ns if instant_ns >= 0 else None
+        pass
+    written = _WRITTEN_INDEX.findall(row)
+    return int(written[0]) if len(written) == 1 and row.count(b"index") == 1 else None

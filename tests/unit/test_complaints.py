@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from streamer.complaints import REPEATED_AFTER_NS, Complaints
+from streamer.complaints import FURTHER_CAUSES, MOST_CAUSES, REPEATED_AFTER_NS, Complaints
 
 EVENT = "source.unreachable"
 CAUSE = "nobody answers"
@@ -116,3 +116,21 @@ def test_the_end_of_one_fault_is_not_that_of_another(complaints: Complaints, log
     complaints.over("bus.unreachable", "bus.reached")
     complaints.over(EVENT, "source.reached")
     assert [record["event"] for record in log[2:]] == ["bus.reached", "source.reached"]
+
+
+def test_a_cause_that_is_another_each_time_fills_neither_the_log_nor_the_memory(
+    complaints: Complaints, clock: HandClock, log: list[Any]
+) -> None:
+    for request in range(1_000):
+        clock.now_ns += REPEATED_AFTER_NS // 500
+        complaints.say(EVENT, f"500: request {request} failed")
+    assert len(log) <= 3 * (MOST_CAUSES + 1)
+    assert sum(record["times"] for record in log if record["cause"] == FURTHER_CAUSES) > 400
+
+
+def test_causes_of_long_ago_make_room_for_new_ones(complaints: Complaints, clock: HandClock, log: list[Any]) -> None:
+    for number in range(MOST_CAUSES):
+        complaints.say(EVENT, str(number))
+    clock.now_ns += REPEATED_AFTER_NS
+    complaints.say(EVENT, "new")
+    assert log[-1]["cause"] == "new"

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from streamer.config import MatchSettings, Settings, StreamSettings, load_settings
+from streamer.errors import ConfigurationError
 from streamer.model import NS_PER_S
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -85,3 +86,14 @@ def test_the_demos_differ_in_the_bus() -> None:
     assert (demo.bus.kind, kafka.bus.kind) == ("sqlite", "kafka")
     assert kafka.kafka.bootstrap_servers == ("127.0.0.1:9092",)
     assert demo.streams == kafka.streams
+
+
+@pytest.mark.parametrize(
+    "text", ["source: {x: " + "9" * 5_000 + "}", "source: " + "[" * 20_000], ids=["number", "depth"]
+)
+def test_a_file_that_python_cannot_hold_is_a_problem_with_its_path(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "streamer.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path, {})
+    assert caught.value.problems[0][0] == str(path)

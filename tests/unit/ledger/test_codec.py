@@ -17,6 +17,7 @@ from streamer.ledger.codec import (
     Head,
     PlaceRecord,
     decode_head,
+    decode_memory,
     decode_place,
     decode_value,
     encode_head,
@@ -207,3 +208,13 @@ def test_an_unreadable_place_is_named_though_the_digest_agrees() -> None:
     head = sealed(digest, sequence=1, shard=0, shards=4, owner="me")
     with pytest.raises(LedgerUntrusted, match="place/all/raw/0"):
         Ledger.restore({**records, HEAD: encode_head(head)}, shard=0, shards=4, owner="test")
+
+
+@pytest.mark.parametrize("value", [b'{"stream":"\xff"', b"[" * 100_000, b"\x91" * 100_000, b"\xa1\xff"])
+def test_a_record_that_is_garbage_is_refused_and_named(value: bytes) -> None:
+    with pytest.raises(LedgerUntrusted, match="place/x"):
+        decode_place(b"place/x", value)
+    with pytest.raises(LedgerUntrusted, match="memory/x"):
+        decode_memory(b"memory/x", value)
+    with pytest.raises(LedgerUntrusted, match="head"):
+        decode_head(value)

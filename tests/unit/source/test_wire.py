@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -12,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import QueryFailed
-from streamer.model import NS_PER_S, Answer, Interval, SignalId, Value, instant_text
-from streamer.source.wire import catalogue_request, decode_answer, decode_catalogue, query_request
+from streamer.model import NS_PER_S, Answer, Interval, Value, instant_text
+from streamer.source.wire import MOST_ROWS, decode_answer, query_request
 from tests.unit.source.fakes import NOON_NS, body_of, query_for
 
 
@@ -173,31 +172,57 @@ def test_a_resampled_query_names_function_and_period() -> None:
     assert (body["startTime"], body["endTime"]) == ("2026-01-16T12:00:00.2Z", "2026-01-16T12:00:01Z")
 
 
-def test_the_catalogue_is_read_with_its_nulls() -> None:
-    assert catalogue_request().path == "v1/measurements"
-    full = {
-        "id": 1,
-        "databaseId": 7,
-        "name": "Active power",
-        "description": "d",
-        "tag": "U1/P",
-        "index": 1001,
-        "dataType": "float",
-        "minValue": 0.0,
-        "maxValue": math.pi,
-        "unitSymbol": "MW",
-        "firstDataPoint": "2026-01-16T12:00:00",
-        "defaultAgg": "mean",
-    }
-    bare = {"databaseId": 7, "index": 1002, "name": None, "tag": 3, "firstDataPoint": "0001-01-01T00:00:00"}
-    first, second = decode_catalogue(json.dumps([full, bare, {"name": "of nobody"}, 5]).encode())
-    assert first.id == SignalId(7, 1001)
-    assert (first.name, first.tag, first.unit, first.default_aggregation) == ("Active power", "U1/P", "MW", "mean")
-    assert (first.description, first.first_instant_ns) == ("d", NOON_NS)
-    assert second.id == SignalId(7, 1002)
-    assert (second.name, second.tag, second.unit, second.first_instant_ns) == (None, None, None, None)
+def many(count: int) -> bytes:
+    """So many rows of signal 1, each at an instant of its own."""
+    return body_of([row(1, at, at) for at in range(count)])
 
 
-def test_a_catalogue_that_is_no_array_is_a_failed_query() -> None:
-    with pytest.raises(QueryFailed):
-        decode_catalogue(b"{}")
+def test_an_answer_in_several_pieces_is_read_as_one() -> None:
+    answer = decode_answer(many(45_000), query_for(1), 0)
+    assert len(many(45_000)) > 2_500_000
+    assert list(answer.columns[1].values) == list(range(45_000))
+
+
+def test_an_answer_has_no_more_rows_than_a_commit_takes() -> None:
+    foreign = b'{"index":9,"timestamp":"","value":0}'
+    body = b"[" + b",".join([foreign] * (MOST_ROWS + 1)) + b"]"
+    with pytest.raises(QueryFailed, match="100000 rows"):
+        decode_answer(body, query_for(1), 0)
+
+
+@pytest.mark.parametrize("bad", [b"0", b"{}", b'{"index":1,"timestamp":"?","value":0}'])
+def test_rows_that_cannot_be_read_count_as_well(bad: bytes) -> None:
+    body = b"[" + b",".join([bad] * (MOST_ROWS + 1)) + b"]"
+    with pytest.raises(QueryFailed, match="100000 rows"):
+        decode_answer(body, query_for(1), 0)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"index":1,"timestamp":"2026-01-16T12:00:01Z","value":tru}',
+        b'{"index":1,"timestamp":"2026-01-16T12:00:01Z","value":}',
+        b'{"index":1,"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"index":1,"timestamp":"\\ud800","value":1}',
+        b'{"index" : 1,"timestamp":"2026-01-16T12:00:01Z","value":0x10}',
+    ],
+)
+def test_a_row_that_is_no_json_costs_only_the_signal_that_it_names(bad: bytes) -> None:
+    answer = decode_answer(b"[" + bad + b"," + body_of([row(2, 0, 2)])[1:], query_for(1, 2), 0)
+    assert answer.unreadable == {1}
+    assert answer.rejected == {"unreadable": 1}
+    assert answer.columns[2].values == [2]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"index":1,"x":{"index":2},"value":tru}',
+        b'{"index":1,"timestamp":"2026,"value":1},{"index":2,"timestamp":"2026-01-16T12:00:01Z","value":1}',
+        b'{"index":12345678901234567890,"value":tru}',
+        b'{"index":"' + b"x" * 2_000_000 + b'"}',
+    ],
+)
+def test_a_row_that_may_be_anybodys_casts_doubt_on_every_signal(bad: bytes) -> None:
+    answer = decode_answer(b"[" + bad + b"]", query_for(1, 2), 0)
+    assert answer.unreadable == {1, 2}
