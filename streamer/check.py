@@ -6,24 +6,18 @@ Nothing is published and no shard is acquired, so it may run beside a daemon.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from streamer.clock import Clock, ServiceTime
 from streamer.config import Settings
 from streamer.errors import EXIT_CONFIGURATION, SourceUnreachable, StreamerError
-from streamer.model import NS_PER_S, Answer, Group, Interval, Lane, Place, Query, Signal, Stream, align_down
-from streamer.planner.groups import arrange
+from streamer.model import NS_PER_S, Answer, Group, Query, Signal
 from streamer.planner.plan import REVISITS_PER_LIVE
 from streamer.roster import Member, Roster, call_roll
-
-BYTES_A_SAMPLE = 40
-"""Ledger memory of one remembered sample, at most; 16 bytes in columns, the rest is headroom of growing arrays."""
+from streamer.sizing import Density, density, groups_of, needed_bytes
 
 _T = TypeVar("_T")
-
-PROBE_NS = 10 * NS_PER_S
-"""How much of a raw stream one group is asked for, to learn its density."""
 
 
 class Api(Protocol):
@@ -58,14 +52,6 @@ class Finding:
     detail: str
     remedy: str = ""
     exit_code: int = 0
-
-
-@dataclass(slots=True)
-class Probe:
-    """What one query to each stream showed."""
-
-    request_s: float = 0.0
-    samples_a_second: dict[str, float] = field(default_factory=dict)
 
 
 class Check:
@@ -133,37 +119,18 @@ class Check:
                 )
 
     def _groups(self, roster: Roster) -> list[Group]:
-        shards = self._settings.bus.shards
-        parts: dict[tuple[Stream, int, int], list[Member]] = {}
-        for member in roster.members:
-            shard = self._bus.partition_of(member.signal.id.key.encode()) % shards
-            parts.setdefault((member.stream, member.signal.id.database_id, shard), []).append(member)
-        return [
-            group
-            for (stream, database_id, shard), part in parts.items()
-            for group in arrange(stream, database_id, shard, [member.series for member in part], {})
-        ]
+        return groups_of(roster.members, self._shard_of)
 
-    async def _probe(self, groups: Sequence[Group]) -> Probe:
-        probe = Probe()
-        firsts = {group.stream.name: group for group in reversed(groups)}
+    def _shard_of(self, member: Member) -> int:
+        return self._bus.partition_of(member.signal.id.key.encode()) % self._settings.bus.shards
+
+    async def _probe(self, groups: Sequence[Group]) -> Density:
         now_ns = self._service_time.now_ns()
         if now_ns is None:
             raise SourceUnreachable("The API's answers have no Date header.", "Let it through; no other clock is used.")
-        for name, group in firsts.items():
-            span_ns = max(PROBE_NS, 3 * (group.stream.resample_period_ns or 0))
-            end_ns = align_down(now_ns - group.stream.settle_ns, group.stream.quantum_ns)
-            window = Interval(align_down(end_ns - span_ns, group.stream.quantum_ns), end_ns)
-            place = Place(window.start_ns, (window.start_ns,) * len(group.stream.lookback_ns), window.start_ns)
-            began_ns = self._clock.monotonic_ns()
-            answer = await self._api.query(Query(group, Lane.LIVE, group.series, window, now_ns, place))
-            probe.request_s = max(probe.request_s, (self._clock.monotonic_ns() - began_ns) / NS_PER_S)
-            rows = sum(len(column.instants_ns) for column in answer.columns.values())
-            span_s = (window.end_ns - window.start_ns) / NS_PER_S
-            probe.samples_a_second[name] = rows / span_s / len(group.series)
-        return probe
+        return await density(self._api, groups, now_ns, self._clock)
 
-    def _budget(self, groups: Sequence[Group], probe: Probe) -> None:
+    def _budget(self, groups: Sequence[Group], probe: Density) -> None:
         """Requests that the streams need a second against what the credential allows."""
         needed = sum(NS_PER_S / group.stream.poll_interval_ns for group in groups) * (1 + REVISITS_PER_LIVE)
         source = self._settings.source
@@ -181,14 +148,10 @@ class Check:
                 EXIT_CONFIGURATION,
             )
 
-    def _memory(self, roster: Roster, probe: Probe) -> None:
+    def _memory(self, roster: Roster, probe: Density) -> None:
         """What the ledger remembers at most in a steady run: everything up to the last age and its slice."""
-        samples = 0.0
-        for member in roster.members:
-            stream = member.stream
-            kept_ns = stream.lookback_ns[-1] + len(stream.lookback_ns) * stream.poll_interval_ns / REVISITS_PER_LIVE
-            samples += probe.samples_a_second.get(stream.name, 0.0) * kept_ns / NS_PER_S
-        needed, allowed = int(samples * BYTES_A_SAMPLE), int(self._settings.bus.ledger_memory)
+        needed = needed_bytes(roster.members, probe.samples_a_second)
+        allowed = int(self._settings.bus.ledger_memory)
         detail = f"{needed / 2**20:.1f} MiB of {allowed / 2**20:.0f} MiB (bus.ledger_memory)"
         if needed <= allowed:
             self._found("ledger memory", detail)
@@ -205,6 +168,6 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _rates(probe: Probe) -> str:
+def _rates(probe: Density) -> str:
     rates = (f"{name} {rate:.2g}" for name, rate in probe.samples_a_second.items())
     return f"samples/s a signal: {', '.join(rates)}"

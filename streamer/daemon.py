@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -19,13 +19,16 @@ from streamer import ownership
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
 from streamer.config import Settings
+from streamer.errors import SourceError
 from streamer.generation import Surroundings
+from streamer.inquiry import Inquiry
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Signal
 from streamer.ownership import Membership, Ownership, Wanted
 from streamer.patience import Patience
 from streamer.pipeline import Source
 from streamer.roster import Member, Roster, call_roll
+from streamer.sizing import BYTES_A_SAMPLE, LedgerMemory, density, groups_of, needed_bytes, refuse_unless_it_fits
 from streamer.status.summary import Snapshot, summarise
 
 CATALOGUE_EVERY_S = 300.0
@@ -97,7 +100,8 @@ class Daemon:
         self._patience = Patience(clock, random, self._complaints)
         self._around = Surroundings(
             settings=settings,
-            source=api,
+            inquiry=Inquiry(api, clock, metrics),
+            memory=LedgerMemory(int(settings.bus.ledger_memory), self._complaints),
             service_time=service_time,
             clock=clock,
             metrics=metrics,
@@ -128,12 +132,14 @@ class Daemon:
         now_ns, ahead_ns = self._around.service_time.now_ns(), self._around.service_time.host_ahead_ns()
         owned = self.ownership.generations
         parts = [(generation.ledger, generation.groups) for generation in owned.values()]
+        entries = sum(generation.ledger.entries for generation in owned.values())
         return Snapshot(
             ready=self.is_ready,
             shards=tuple(sorted(owned)),
             streams=() if now_ns is None else tuple(summarise(parts, now_ns)),
             unknown_signals=tuple(f"{stream}: {signal_id.key}" for stream, signal_id in self.roster.unknown),
-            ledger_entries=sum(generation.ledger.entries for generation in owned.values()),
+            ledger_entries=entries,
+            ledger_bytes=entries * BYTES_A_SAMPLE,
             clock_skew_s=None if ahead_ns is None else ahead_ns / NS_PER_S,
         )
 
@@ -147,7 +153,7 @@ class Daemon:
         Raises:
             ShardTaken: another instance writes one of the shards.
             LedgerUntrusted: a stored ledger cannot be believed.
-            ConfigurationError: the bus does not fit the configuration.
+            ConfigurationError: the bus does not fit the configuration, or the ledger what it may take.
         """
         work = asyncio.create_task(self._work())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -167,6 +173,7 @@ class Daemon:
         await _until_all_end(
             [self._patience.persist("bus.unreachable", "bus.reached", self._bus.open), self._call_roll()]
         )
+        await _until_all_end([self._check_size()])
         await _until_all_end([self.ownership.run(self._stopping)], beside=[self._renew_roster()])
 
     def _wanted(self, shard: int) -> Wanted:
@@ -185,6 +192,23 @@ class Daemon:
             )
         self.roster = roster
         _log.info("roster.called", series=len(roster.members), unknown=len(roster.unknown))
+
+    async def _check_size(self) -> None:
+        """Raise ConfigurationError when the ledger of all series cannot fit (rule 12).
+
+        Where the density of a raw stream cannot be learned now, its ledger is only watched as it grows.
+        """
+        groups = groups_of(self.roster.members, self._shard_of)
+        raw = [group for group in groups if group.stream.resample_period_ns is None]
+        now_ns = self._around.service_time.now_ns()
+        samples_a_second: Mapping[str, float] = {}
+        if raw and now_ns is not None:
+            try:
+                samples_a_second = (await density(self._api, raw, now_ns, self._clock)).samples_a_second
+            except SourceError as exc:
+                self._complaints.say("source.density_unknown", exc.what, remedy=exc.remedy)
+        needed = needed_bytes(self.roster.members, samples_a_second)
+        refuse_unless_it_fits(needed, int(self._settings.bus.ledger_memory))
 
     async def _renew_roster(self) -> None:
         while True:

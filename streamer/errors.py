@@ -28,6 +28,13 @@ EXIT_UNREACHABLE = 75
 EXIT_REFUSED = 77
 EXIT_CONFIGURATION = 78
 
+TIMEOUT = "timeout"
+OVERSIZE = "oversize"
+BROKEN = "broken"
+INCOMPLETE = "incomplete"
+UNREACHABLE = "unreachable"
+"""Kinds of failures that no HTTP status names, see ``SourceError``."""
+
 
 class StreamerError(Exception):
     """Base of all errors that the program explains to its user.
@@ -57,13 +64,21 @@ class ConfigurationError(StreamerError):
 
 
 class SourceError(StreamerError):
-    """The API did not give what was asked for. ``status`` is the HTTP status, None without one."""
+    """The API did not give what was asked for.
+
+    Attributes:
+        status: the HTTP status, None without one.
+        kind: how it failed, so that two failures can be told alike: ``timeout`` (no answer within the limit),
+            ``oversize`` (a body larger than allowed), ``broken`` (a body that cannot be read), ``incomplete`` (an
+            answer that lacks what shorter ones show), else the status as text, ``unreachable`` without one.
+    """
 
     exit_code = EXIT_UNREACHABLE
 
-    def __init__(self, what: str, remedy: str = "", *, status: int | None = None) -> None:
+    def __init__(self, what: str, remedy: str = "", *, status: int | None = None, kind: str = "") -> None:
         super().__init__(what, remedy)
         self.status = status
+        self.kind = kind or (UNREACHABLE if status is None else str(status))
 
 
 class SourceUnreachable(SourceError):
@@ -77,9 +92,10 @@ class SourceUnreachable(SourceError):
         remedy: str = "",
         *,
         status: int | None = None,
+        kind: str = "",
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(what, remedy, status=status)
+        super().__init__(what, remedy, status=status, kind=kind)
         self.retry_after_s = retry_after_s
 
 

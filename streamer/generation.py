@@ -15,15 +15,19 @@ from streamer.bus.events import EventEncoder
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
 from streamer.config import Settings
+from streamer.desk import Desk
 from streamer.failpoints import failpoint
+from streamer.inquiry import Inquiry
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import Group, align_down
-from streamer.pipeline import Pipeline, Source, Writer
+from streamer.pipeline import Pipeline, Writer
 from streamer.planner.groups import arrange
 from streamer.planner.pace import Pace, phase_ns
+from streamer.planner.quarantine import Quarantine
 from streamer.roster import Member
-from streamer.rounds import Desk, Rounds
+from streamer.rounds import Rounds
+from streamer.sizing import LedgerMemory
 from streamer.tally import Tally
 
 
@@ -34,10 +38,12 @@ class Surroundings:
     Attributes:
         owner: in whose name ledgers are signed; new at every start of the program.
         long_queries: bounds how many long answers are in memory at once.
+        memory: what all ledgers of the process take of what they may.
     """
 
     settings: Settings
-    source: Source
+    inquiry: Inquiry
+    memory: LedgerMemory
     service_time: ServiceTime
     clock: Clock
     metrics: Metrics
@@ -135,10 +141,11 @@ class Generation:
         """Ask and commit until one of the events is set; then commit what has arrived, unless held, and return."""
         around = self._around
         rounds = Rounds(
-            desks=[Desk(group, self._pace(number, group)) for number, group in enumerate(self.groups)],
+            desks=[self._desk(number, group) for number, group in enumerate(self.groups)],
             ledger=self.ledger,
             pipeline=self._pipeline,
-            source=around.source,
+            inquiry=around.inquiry,
+            memory=around.memory,
             service_time=around.service_time,
             clock=around.clock,
             metrics=around.metrics,
@@ -162,6 +169,11 @@ class Generation:
             for task in (asking, committing, *ending):
                 task.cancel()
             await asyncio.gather(asking, committing, *ending, return_exceptions=True)
+
+    def _desk(self, number: int, group: Group) -> Desk:
+        holes, frontier_ns = self.ledger.holes(group.id), self.ledger.place(group.id).frontier_ns
+        quarantine = Quarantine(group.series, holes, frontier_ns, self._around.clock.monotonic_ns())
+        return Desk(group, self._pace(number, group), quarantine)
 
     def _pace(self, number: int, group: Group) -> Pace:
         interval_ns = group.stream.poll_interval_ns

@@ -159,6 +159,16 @@ FAILED = Definition(
     "Queries given up after their retries; each is asked again.",
     "SourceUnreachable: the service or the way to it. CredentialRefused, QueryRefused: a person must act.",
 )
+PROOFS = Definition(
+    *("API", "proofs", "counter", "requests", ("doubt", "outcome")),
+    "Requests that proved long or doubtful answers to be whole, or refuted them.",
+    "Many refuted: the service cuts answers at some number of rows or thins them out; tell whoever runs it.",
+)
+QUARANTINED = Definition(
+    *("API", "series_quarantined", "counter", "series", STREAM),
+    "Series that made every query fail and are asked for by themselves now and then.",
+    "The log line source.series_quarantined names them; ask the vendor about the signal.",
+)
 VOID = Definition(
     *("API", "answers_void", "counter", "answers", ()),
     "Answers thrown away because their frontier had moved.",
@@ -213,6 +223,11 @@ ENTRIES = Definition(
     *("Ledger", "ledger_entries", "gauge", "samples", ()),
     "Samples that the owned ledgers remember.",
     "It grows with open holes and lookback.",
+)
+LEDGER_BYTES = Definition(
+    *("Ledger", "ledger_bytes", "gauge", "bytes", ()),
+    "What they take of bus.ledger_memory, at most.",
+    "When it is full, live reading waits: raise bus.ledger_memory or shorten lookback.",
 )
 
 READY = Definition(

@@ -15,6 +15,8 @@ LABELS = {
     "cause": "a short literal of the code: why a hole is open, a row was dropped, a query or a token failed",
     "lane": "what a request is for: live, revisit, repair, catch_up, backfill",
     "status": "HTTP status of the answer, or the kind of error where there was none",
+    "doubt": "why an answer had to be proved: length, rows, cap, grid, turn",
+    "outcome": "proved or refuted",
     "version": "of this program",
     "python": "version of Python",
     "bus": "kafka or sqlite",

@@ -32,6 +32,8 @@ class Metrics:
         self.requests = self._counter(defined.REQUESTS)
         self.void = self._counter(defined.VOID)
         self.failed = self._counter(defined.FAILED)
+        self.proofs = self._counter(defined.PROOFS)
+        self.quarantined = self._counter(defined.QUARANTINED)
         self.token_failures = self._counter(defined.TOKEN_FAILURES)
         self.acquired = self._counter(defined.ACQUIRED)
         self.fenced = self._counter(defined.FENCED)

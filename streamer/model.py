@@ -132,7 +132,9 @@ class Hole(NamedTuple):
     Causes: ``absent`` (an answer without samples that the ledger knows), ``silent`` (an answer without any sample,
     when some were due or nothing shows that the signal was read), ``rejected`` (a row that could not be read),
     ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``rebuilt`` (published or
-    not, nobody knows what was asked for: the ledger was lost), ``outage`` (what a group skipped to be fresh at once).
+    ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``outage`` (what a group
+    skipped to be fresh at once), ``aside`` (not asked for with its group, because one among several makes the query
+    fail), ``quarantined`` (the same, and it is this one).
     """
 
     series: Series
@@ -226,6 +228,7 @@ class Query:
         window: what the answer speaks for.
         stretched: what is asked for when that is more: a window and a known sample beside it, which shows whether
             the service reads the signal at all; None for the window itself.
+        quarantined: series of the group that are not asked for because each of them alone makes a query fail.
         asked_at_ns: lower bound of the service's time when the query was planned.
         planned_with: the group's place at that time; an answer is void when what it would move has moved.
     """
@@ -237,6 +240,7 @@ class Query:
     asked_at_ns: int
     planned_with: Place
     stretched: Interval | None = None
+    quarantined: frozenset[Series] = frozenset()
 
     @property
     def asked(self) -> Interval:

@@ -11,77 +11,22 @@ from collections.abc import Collection, Sequence
 
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
-from streamer.errors import CredentialRefused, QueryRefused, SourceError, SourceUnreachable
+from streamer.desk import Desk
+from streamer.errors import SourceError
 from streamer.failpoints import failpoint
+from streamer.inquiry import Inquiry
 from streamer.ledger.ledger import Ledger, Outcome
 from streamer.metrics import Metrics
-from streamer.model import NS_PER_S, Answer, Group, Lane, Query, Series
-from streamer.pipeline import Pipeline, Source
-from streamer.planner.chunks import Chunk
-from streamer.planner.pace import Pace
-from streamer.planner.plan import Standing, plan
+from streamer.model import NS_PER_S, Answer, Lane, Query, Series
+from streamer.pipeline import Pipeline
+from streamer.planner.plan import plan
+from streamer.sizing import LedgerMemory
 
-HELD_AFTER_FAILURE_NS = NS_PER_S
-"""A group that failed is not asked again sooner; the source has already retried and backed off by itself."""
+MEASURED_EVERY_S = 1.0
+"""How often the memory of the ledger is looked at: a second of samples is little of it."""
 
 LONGEST_WAIT_NS = NS_PER_S
 """Holes and the service's time are looked at again at least this often."""
-
-
-class Desk:
-    """Where one group is worked on: its pace, its chunk, and what is being asked."""
-
-    def __init__(self, group: Group, pace: Pace) -> None:
-        self.group = group
-        self.pace = pace
-        self.chunk = Chunk.first(group)
-        self.busy: list[Query] = []
-        self.held_until_ns = 0
-        self.woken = asyncio.Event()
-
-    def standing(self, ledger: Ledger, now_ns: int) -> Standing:
-        """How the group stands for the planner."""
-        holes = self.pace.ready(ledger.holes(self.group.id), now_ns)
-        return Standing(
-            self.group,
-            ledger.place(self.group.id),
-            holes,
-            tuple(self.busy),
-            self.chunk.span_ns,
-            witness=lambda series, interval: ledger.witness(self.group.id, series, interval),
-            is_doubted=lambda series: ledger.is_doubted(self.group.id, series),
-        )
-
-    def begin(self, query: Query, now_ns: int) -> None:
-        """A question is being asked."""
-        self.busy.append(query)
-        if query.lane in (Lane.LIVE, Lane.CATCH_UP):
-            self.pace.polled(now_ns)
-
-    def failed(self, query: Query, error: SourceError, now_ns: int) -> None:
-        """A question had no usable answer."""
-        self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
-        if query.fills_holes and not isinstance(error, SourceUnreachable):
-            self.pace.unrepaired(query.series, now_ns)
-        if isinstance(error, CredentialRefused | QueryRefused):
-            self.pace.refused(now_ns)
-            self.held_until_ns = self.pace.due_ns
-        elif query.lane is not Lane.LIVE:
-            self.chunk = self.chunk.failed(self.group)
-
-    def answered(
-        self, query: Query, answer: Answer, outcome: Outcome, unrepaired: Collection[Series], now_ns: int
-    ) -> None:
-        """A question was answered and committed; ``unrepaired``: of which series a hole is left there."""
-        self.pace.answered()
-        if outcome is Outcome.COVERED:
-            rows = sum(len(column.instants_ns) for column in answer.columns.values())
-            self.chunk = self.chunk.answered(self.group, query.asked.end_ns - query.asked.start_ns, rows)
-        elif outcome is Outcome.EMPTY:
-            self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
-        if query.fills_holes:
-            self.pace.repaired(series for series in query.series if series not in unrepaired)
-            self.pace.unrepaired(unrepaired, now_ns)
 
 
 class Rounds:
@@ -93,7 +38,8 @@ class Rounds:
         desks: Sequence[Desk],
         ledger: Ledger,
         pipeline: Pipeline,
-        source: Source,
+        inquiry: Inquiry,
+        memory: LedgerMemory,
         service_time: ServiceTime,
         clock: Clock,
         metrics: Metrics,
@@ -103,7 +49,8 @@ class Rounds:
         self._desks = desks
         self._ledger = ledger
         self._pipeline = pipeline
-        self._source = source
+        self._inquiry = inquiry
+        self._memory = memory
         self._service_time = service_time
         self._clock = clock
         self._metrics = metrics
@@ -112,10 +59,19 @@ class Rounds:
 
     async def run(self) -> None:
         """Ask until cancelled; whatever is in flight then is dropped, nothing of it was covered."""
-        async with asyncio.TaskGroup() as tasks:
-            for desk in self._desks:
-                tasks.create_task(self._attend(desk))
-        await asyncio.Event().wait()  # a shard without groups is owned all the same
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._measure())
+                for desk in self._desks:
+                    tasks.create_task(self._attend(desk))
+        finally:
+            self._memory.left(self._ledger.shard)
+
+    async def _measure(self) -> None:
+        """Say how much the ledger remembers, as long as the shard is owned, with groups or without."""
+        while True:
+            self._memory.holds(self._ledger.shard, self._ledger.entries)
+            await self._clock.sleep(MEASURED_EVERY_S)
 
     async def _attend(self, desk: Desk) -> None:
         async with asyncio.TaskGroup() as questions:
@@ -135,7 +91,7 @@ class Rounds:
             self._complaints.say("source.time_unknown", "no Date header", remedy="Let the API's Date header through.")
             return []
         self._complaints.over("source.time_unknown", "source.time_known")
-        standing = desk.standing(self._ledger, now_ns)
+        standing = desk.standing(self._ledger, now_ns, may_advance=not self._memory.is_full)
         return plan(standing, service_now_ns, is_poll_due=desk.pace.due_ns <= now_ns)
 
     async def _wait(self, desk: Desk) -> None:
@@ -151,24 +107,25 @@ class Rounds:
     async def _ask(self, desk: Desk, query: Query) -> None:
         try:
             if query.lane is Lane.LIVE:
-                answer, outcome = await self._fetch_and_commit(query)
+                answer, outcome = await self._fetch_and_commit(desk, query)
             else:
                 async with self._long_queries:
-                    answer, outcome = await self._fetch_and_commit(query)
+                    answer, outcome = await self._fetch_and_commit(desk, query)
         except SourceError as exc:
             self._metrics.failed.labels(type(exc).__name__).inc()
             self._complain(query, exc)
-            desk.failed(query, exc, self._clock.monotonic_ns())
+            self._failed(desk, query, exc)
         else:
             self._note(query, answer, outcome)
             unrepaired = self._unrepaired(query) if outcome is Outcome.COVERED else query.series
             desk.answered(query, answer, outcome, unrepaired, self._clock.monotonic_ns())
+            self._released(desk, query)
         finally:
             desk.busy.remove(query)
             desk.woken.set()
 
-    async def _fetch_and_commit(self, query: Query) -> tuple[Answer, Outcome]:
-        answer = await self._source.query(query)
+    async def _fetch_and_commit(self, desk: Desk, query: Query) -> tuple[Answer, Outcome]:
+        answer = await self._inquiry.answer(query, desk.proof, desk.known_ns(self._ledger, query))
         failpoint("answer.fetched")
         outcome = await self._pipeline.put(query, answer)
         failpoint("answer.committed")
@@ -180,6 +137,23 @@ class Rounds:
             for hole in self._ledger.holes(query.group.id)
             if hole.series in query.series and hole.interval.overlaps(query.window)
         }
+
+    def _failed(self, desk: Desk, query: Query, error: SourceError) -> None:
+        before = desk.quarantine.resting
+        desk.failed(query, error, self._inquiry.answered_ns, self._clock.monotonic_ns())
+        for series in desk.quarantine.resting - before:
+            stream = query.group.stream.name
+            self._metrics.quarantined.labels(stream).inc()
+            self._complaints.say(
+                "source.series_quarantined",
+                f"{stream}: {series.name}",
+                who=series.name,
+                remedy="It makes every query fail that asks for it; it is asked for by itself now and then.",
+            )
+
+    def _released(self, desk: Desk, query: Query) -> None:
+        for series in query.series:
+            self._complaints.over("source.series_quarantined", "source.series_released", who=series.name)
 
     def _complain(self, query: Query, error: SourceError) -> None:
         self._complaints.say(

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ownership",),
     ("generation",),
     ("rounds",),
+    ("desk", "inquiry", "sizing"),
     ("pipeline", "published", "roster", "status"),
     ("bulletin", "tally"),
     ("source", "planner", "ledger", "bus", "simulator"),

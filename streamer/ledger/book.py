@@ -65,6 +65,13 @@ class Account:
         """Add a hole; one that touches another becomes part of it."""
         self.holes = joined([*self.holes, hole])
 
+    def put_aside(self, hole: Hole) -> None:
+        """Add a hole of a series that was not asked for; what it becomes part of takes its cause."""
+        self.open_hole(hole)
+        self.holes = [
+            held._replace(cause=hole.cause) if held.interval.overlaps(hole.interval) else held for held in self.holes
+        ]
+
     def cover(self, interval: Interval) -> None:
         """Take an interval out of the holes."""
         if self.holes:

@@ -85,6 +85,18 @@ def spoken_for(query: Query, covered: Interval, place: Place) -> tuple[Interval,
     return tuple(part for part in (early, late) if part.start_ns < part.end_ns)
 
 
+def left_out_by(query: Query) -> list[Hole]:
+    """The holes of the series of the group that a query which moves a frontier does not ask for."""
+    covered = covered_by(query)
+    if query.fills_holes or covered.start_ns >= covered.end_ns:
+        return []
+    return [
+        Hole(series, covered, "quarantined" if series in query.quarantined else "aside")
+        for series in query.group.series
+        if series not in query.series
+    ]
+
+
 def uncovered_by(query: Query, answer: Answer, series: Series, account: Account, last_look: Interval) -> Hole | None:
     """What an answer leaves uncovered of one series, None when it speaks for all of it.
 
@@ -101,18 +113,41 @@ def uncovered_by(query: Query, answer: Answer, series: Series, account: Account,
     column = answer.columns.get(index)
     if index in answer.unreadable:
         return Hole(series, covered, "rejected")
-    if column is not None:
-        if query.fills_holes and not clipped(column, query.window).instants_ns:
+    if column is not None and query.fills_holes:
+        account.silence.shown()
+        shown = Interval(covered.start_ns + query.group.stream.quantum_ns, query.window.end_ns)
+        if not clipped(column, shown).instants_ns:  # at most what begins the hole, which was known before
             account.silence.proved(covered.end_ns)
         return None
+    if column is not None:
+        return _cut_off(query, column, series, account)
     if account.memory.knows_any(query.asked):
         return Hole(series, covered, "absent")
     if query.fills_holes:
-        return None if account.silence.doubted(covered.end_ns) else Hole(series, covered, "silent")
+        return None if account.silence.doubted(covered.end_ns, query.asked_at_ns) else Hole(series, covered, "silent")
     if account.silence.is_suspect(account.memory, covered.end_ns):
         return Hole(series, covered, "silent")
     if last_look.start_ns < last_look.end_ns:
         return Hole(series, last_look, "silent")
+    return None
+
+
+def _cut_off(query: Query, column: Column, series: Series, account: Account) -> Hole | None:
+    """What a column that shows some of a signal leaves out at its ends; up to the row that it does show.
+
+    A repair asks for it by itself, and is believed: then what is known and not there has vanished.
+    """
+    covered, stream = covered_by(query), query.group.stream
+    first_ns, last_ns = (align_down(column.instants_ns[at], stream.quantum_ns) for at in (0, -1))
+    head = Interval(covered.start_ns, min(first_ns + stream.quantum_ns, covered.end_ns))
+    tail = Interval(last_ns, covered.end_ns)
+    is_tail_known = account.memory.knows_any(Interval(column.instants_ns[-1] + 1, covered.end_ns))
+    if account.memory.knows_any(Interval(covered.start_ns, column.instants_ns[0])):
+        return Hole(series, covered if is_tail_known else head, "absent")
+    if is_tail_known:
+        return Hole(series, tail, "absent")
+    if account.silence.is_suspect(account.memory, covered.end_ns - stream.overlap_ns, last_ns):
+        return Hole(series, tail, "silent")
     return None
 
 

@@ -10,7 +10,7 @@ No clock, no I/O. Called by the pipeline; the planner sees its places and holes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -34,6 +34,7 @@ from streamer.ledger.codec import (
 from streamer.ledger.coverage import (
     clipped,
     covered_by,
+    left_out_by,
     moved_by,
     resumed_by,
     skipped_by,
@@ -178,6 +179,10 @@ class Ledger:
             self._dirty.pop(group_id, None)
             self._removed.add(place_key(group_id))
 
+    def newest(self, group_id: str, series: Series) -> Sequence[int]:
+        """The newest instants known of a series, ascending: enough for its cadence."""
+        return self._books[group_id].accounts[series.name].memory.newest()
+
     def witness(self, group_id: str, series: Series, interval: Interval) -> int | None:
         """The known sample nearest to an interval in which none is known; None when nothing is known at all."""
         memory = self._books[group_id].accounts[series.name].memory
@@ -220,6 +225,8 @@ class Ledger:
             if uncovered is not None:
                 account.open_hole(uncovered)
                 applied.opened.append(uncovered)
+        for hole in left_out_by(query):
+            book.accounts[hole.series.name].put_aside(hole)
         book.place = moved
         self._dirty[query.group.id] = None
         return applied

@@ -93,9 +93,13 @@ class Memory:
             return after if before is None else before
         return before if interval.start_ns - before <= after - interval.end_ns else after
 
+    def newest(self) -> Sequence[int]:
+        """The newest instants, ascending: as many as a cadence is read from, or all while there are fewer."""
+        return self._instants[-SPACING_SAMPLES:]
+
     def spacing_ns(self) -> int | None:
         """The usual time between two of the newest samples; None while too few are known."""
-        newest = self._instants[-SPACING_SAMPLES:]
+        newest = self.newest()
         if len(newest) < SPACING_SAMPLES:
             return None
         return sorted(later - earlier for earlier, later in pairwise(newest))[(SPACING_SAMPLES - 1) // 2]

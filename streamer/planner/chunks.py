@@ -1,8 +1,8 @@
-"""How long a window may be: as long as its answer stays of a useful size. Pure."""
+"""How long a window may be: as long as it is answered whole and of a useful size (rule 11). Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamer.model import NS_PER_S, Group
 
@@ -16,7 +16,7 @@ FIRST_NS = 60 * NS_PER_S
 """The first chunk, before any density is known."""
 
 GROWTH = 4
-"""A chunk that was answered well grows at most by this factor."""
+"""A chunk that was answered well grows at most by this factor, as long as it is not near what failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,49 @@ class Chunk:
     """The length of the next long window of a group.
 
     Invariant: at least one quantum, at most what the API serves raw.
+
+    Attributes:
+        span_ns: the length.
+        wary_from_ns: from here on it grows by a quarter only: half of what failed when all had gone well before.
+            Failures in a row are often one outage and leave it as it is, so that what follows is fast again.
+        is_failing: whether the last answer was a failure.
     """
 
     span_ns: int
+    wary_from_ns: int | None = None
+    is_failing: bool = False
 
     @classmethod
     def first(cls, group: Group) -> Chunk:
         """Where a group begins."""
-        return cls(_bounded(FIRST_NS, group))
+        return cls(_bounded(max(FIRST_NS, _least_for_rows(group)), group))
 
     def answered(self, group: Group, asked_ns: int, rows: int) -> Chunk:
-        """After an answer of so many rows to a window of ``asked_ns``: towards the target."""
-        if asked_ns < self.span_ns // 2:
-            return self
-        aim_ns = asked_ns * TARGET_ROWS // max(rows, 1)
-        return Chunk(_bounded(min(aim_ns, self.span_ns * GROWTH), group))
+        """After an answer of so many rows to a window of ``asked_ns``: towards the target.
 
-    def failed(self, group: Group) -> Chunk:
-        """After a failure that a narrower window may avoid: half."""
-        return Chunk(_bounded(self.span_ns // 2, group))
+        The number of rows alone never makes it shorter than twice the overlap: that is for the stream to say.
+        """
+        if asked_ns < self.span_ns // 2:
+            return replace(self, is_failing=False)
+        aim_ns = max(asked_ns * TARGET_ROWS // max(rows, 1), min(_least_for_rows(group), self.span_ns))
+        grown_ns = self.span_ns * GROWTH
+        if self.wary_from_ns is not None:
+            slowly_ns = self.span_ns + max(self.span_ns // 4, group.stream.quantum_ns)
+            grown_ns = max(min(grown_ns, self.wary_from_ns), slowly_ns)
+        return replace(self, span_ns=_bounded(min(aim_ns, grown_ns), group), is_failing=False)
+
+    def failed(self, group: Group, asked_ns: int) -> Chunk:
+        """After a failure of a window of ``asked_ns`` that a narrower one may avoid: half of it."""
+        half_ns = _bounded(min(self.span_ns, asked_ns) // 2, group)
+        return Chunk(half_ns, self.wary_from_ns if self.is_failing else half_ns, is_failing=True)
+
+    def is_least(self, group: Group) -> bool:
+        """Whether a window cannot be any narrower."""
+        return self.span_ns <= group.stream.quantum_ns
+
+
+def _least_for_rows(group: Group) -> int:
+    return 2 * group.stream.overlap_ns
 
 
 def _bounded(span_ns: int, group: Group) -> int:
@@ -50,5 +74,5 @@ def _bounded(span_ns: int, group: Group) -> int:
     if group.stream.resample_period_ns is None:
         span_ns = min(span_ns, RAW_LIMIT_NS)
     else:
-        span_ns = min(span_ns, TARGET_ROWS * quantum_ns // len(group.series))
+        span_ns = min(span_ns, max(TARGET_ROWS * quantum_ns // len(group.series), _least_for_rows(group)))
     return max(span_ns - span_ns % quantum_ns, quantum_ns)

@@ -5,8 +5,8 @@ Rules 1 (query), 3 (revisit), 5 (holes) and 7 (one question at a time about an i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, Stream, align_down
 from streamer.planner.chunks import RAW_LIMIT_NS
@@ -21,6 +21,9 @@ NEVER_ASKED = ("new", "outage")
 REVISITS_PER_LIVE = 0.1
 """All revisits of a group together stay within this share of its live queries."""
 
+ADVANCING = (Lane.LIVE, Lane.CATCH_UP)
+"""Lanes that move the frontier, where they do not fill holes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -30,8 +33,13 @@ class Standing:
         holes: those that may be asked for now; a hole that backs off is left out.
         busy: queries in flight or not committed yet.
         chunk_ns: the longest window to ask for at once.
+        reach_ns: the longest that a repair is stretched to.
         witness: the known sample nearest to an interval of a series in which none is known.
         is_doubted: whether the last repair of a series showed nothing of it.
+        together: by lane, the series that a query which moves a frontier asks for; all where none are named.
+        quarantined: of those that are left out then, the ones that are known to be bad.
+        is_newest_first: whether the newest piece of the holes is repaired, in place of the oldest.
+        may_advance: whether the frontier may move; else the memory has to become smaller first (rule 12).
     """
 
     group: Group
@@ -41,6 +49,11 @@ class Standing:
     chunk_ns: int
     witness: Callable[[Series, Interval], int | None] = lambda series, interval: None
     is_doubted: Callable[[Series], bool] = lambda series: False
+    reach_ns: int = RAW_LIMIT_NS
+    together: Mapping[Lane, Sequence[Series]] = field(default_factory=dict)
+    quarantined: frozenset[Series] = frozenset()
+    is_newest_first: bool = False
+    may_advance: bool = True
 
 
 def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
@@ -54,8 +67,9 @@ def plan(standing: Standing, now_ns: int, *, is_poll_due: bool) -> list[Query]:
     busy = list(standing.busy)
     chosen: list[Query] = []
     for query in _candidates(standing, now_ns, is_poll_due):
+        is_held = query.lane in ADVANCING and not query.fills_holes and not standing.may_advance
         is_asking = any(other.lane == query.lane for other in busy)
-        if not is_asking and not any(_collide(query, other) for other in busy):
+        if not is_held and not is_asking and not any(_collide(query, other) for other in busy):
             busy.append(query)
             chosen.append(query)
     return chosen
@@ -67,7 +81,7 @@ def _candidates(standing: Standing, now_ns: int, is_poll_due: bool) -> Iterator[
         yield from _resume(standing, now_ns)
         yield from _repair(standing, now_ns)
         return
-    if place.frontier_ns < now_ns - stream.lookback_ns[-1] or _live_end(standing, now_ns) > _reach(standing):
+    if place.frontier_ns < now_ns - stream.lookback_ns[-1] or _settled_now(standing, now_ns) > _reach(standing):
         yield from _catch_up(standing, now_ns)
     elif is_poll_due:
         yield from _live(standing, now_ns)
@@ -78,6 +92,15 @@ def _candidates(standing: Standing, now_ns: int, is_poll_due: bool) -> Iterator[
 def _overlap_start(standing: Standing) -> int:
     stream, place = standing.group.stream, standing.place
     return max(place.floor_ns, align_down(place.frontier_ns - stream.overlap_ns, stream.quantum_ns))
+
+
+def _live_start(standing: Standing) -> int:
+    """Where a query that moves the frontier begins: at the overlap, or as far before the frontier as a chunk reaches.
+
+    What of the overlap is not asked for then is left to the revisits, and late when they find it.
+    """
+    before_ns = align_down(standing.place.frontier_ns - standing.chunk_ns, standing.group.stream.quantum_ns)
+    return max(_overlap_start(standing), before_ns)
 
 
 def _reach(standing: Standing) -> int:
@@ -99,7 +122,7 @@ def _live_end(standing: Standing, now_ns: int) -> int:
 
 def _live(standing: Standing, now_ns: int) -> Iterator[Query]:
     if _settled_now(standing, now_ns) > standing.place.frontier_ns:
-        window = Interval(_overlap_start(standing), _live_end(standing, now_ns))
+        window = Interval(_live_start(standing), min(_live_end(standing, now_ns), _reach(standing)))
         yield _query(standing, Lane.LIVE, window, now_ns)
 
 
@@ -122,7 +145,7 @@ def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
         return
     end_ns = min(_reach(standing), _live_end(standing, now_ns))
     if min(end_ns, _settled_now(standing, now_ns)) > standing.place.frontier_ns:
-        yield _query(standing, Lane.CATCH_UP, Interval(start_ns, end_ns), now_ns)
+        yield _query(standing, Lane.CATCH_UP, Interval(_live_start(standing), end_ns), now_ns)
 
 
 def _revisit(standing: Standing, now_ns: int) -> Iterator[Query]:
@@ -150,13 +173,12 @@ def _repair(standing: Standing, now_ns: int) -> Iterator[Query]:
     for lane in (Lane.REPAIR, Lane.CATCH_UP):
         holes = [hole for hole in behind if (hole.cause in NEVER_ASKED) is (lane is Lane.CATCH_UP)]
         if holes:
-            yield _piece(standing, lane, min(hole.interval for hole in holes), now_ns)
+            yield _piece(standing, lane, holes, now_ns)
 
 
-def _piece(standing: Standing, lane: Lane, hole: Interval, now_ns: int) -> Query:
-    """A hole's next piece, with every other series that has a hole over all of that piece."""
-    end_ns = min(hole.end_ns, hole.start_ns + standing.chunk_ns, _overlap_start(standing))
-    window = Interval(hole.start_ns, end_ns)
+def _piece(standing: Standing, lane: Lane, holes: Sequence[Hole], now_ns: int) -> Query:
+    """The next piece of some holes, with every other series that has a hole over all of that piece."""
+    window = _newest_piece(standing, holes) if standing.is_newest_first else _oldest_piece(standing, holes)
     series = [
         hole.series
         for hole in standing.holes
@@ -166,6 +188,18 @@ def _piece(standing: Standing, lane: Lane, hole: Interval, now_ns: int) -> Query
     return replace(_query(standing, lane, window, now_ns, series), stretched=_stretched(standing, window, silent))
 
 
+def _oldest_piece(standing: Standing, holes: Sequence[Hole]) -> Interval:
+    oldest = min(hole.interval for hole in holes)
+    end_ns = min(oldest.end_ns, oldest.start_ns + standing.chunk_ns, _overlap_start(standing))
+    return Interval(oldest.start_ns, end_ns)
+
+
+def _newest_piece(standing: Standing, holes: Sequence[Hole]) -> Interval:
+    newest = max((hole.interval for hole in holes), key=lambda interval: (interval.end_ns, -interval.start_ns))
+    end_ns = min(newest.end_ns, _overlap_start(standing))
+    return Interval(max(newest.start_ns, end_ns - standing.chunk_ns), end_ns)
+
+
 def _stretched(standing: Standing, window: Interval, series: Sequence[Series]) -> Interval | None:
     """The window and the nearest known samples of all that are silent in it, as far as one query reaches (rule 4c)."""
     quantum_ns = standing.group.stream.quantum_ns
@@ -173,7 +207,7 @@ def _stretched(standing: Standing, window: Interval, series: Sequence[Series]) -
     for witness_ns in filter(None, (standing.witness(one, window) for one in series)):
         start_ns = min(stretched.start_ns, align_down(witness_ns, quantum_ns))
         end_ns = max(stretched.end_ns, align_down(witness_ns, quantum_ns) + quantum_ns)
-        if end_ns - start_ns <= RAW_LIMIT_NS:
+        if end_ns - start_ns <= standing.reach_ns:
             stretched = Interval(start_ns, end_ns)
     return None if stretched == window else stretched
 
@@ -182,7 +216,8 @@ def _query(
     standing: Standing, lane: Lane, window: Interval, now_ns: int, series: Sequence[Series] | None = None
 ) -> Query:
     group = standing.group
-    return Query(group, lane, tuple(series or group.series), window, now_ns, standing.place)
+    asked = tuple(series or standing.together.get(lane, group.series))
+    return Query(group, lane, asked, window, now_ns, standing.place, quarantined=standing.quarantined)
 
 
 def _collide(query: Query, other: Query) -> bool:

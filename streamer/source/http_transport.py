@@ -15,7 +15,7 @@ from typing import Final
 import aiohttp
 from aiohttp import http_exceptions
 
-from streamer.errors import ConfigurationError, QueryFailed, SourceError, SourceUnreachable
+from streamer.errors import BROKEN, OVERSIZE, TIMEOUT, ConfigurationError, QueryFailed, SourceError, SourceUnreachable
 from streamer.source.retry_after import parse_http_date, parse_retry_after
 from streamer.source.transport import Body, Reply, Request
 
@@ -71,7 +71,8 @@ class HttpTransport:
         try:
             return await self._exchange(url, request)
         except TimeoutError:
-            failure = SourceUnreachable(f"{url} did not answer within {self._timeout_s:g} s.", _ASK_FOR_LESS)
+            what = f"{url} did not answer within {self._timeout_s:g} s."
+            failure = SourceUnreachable(what, _ASK_FOR_LESS, kind=TIMEOUT)
         except aiohttp.ClientPayloadError as exc:
             failure = _broken_body(url, exc)
         except aiohttp.ClientConnectorError as exc:
@@ -138,9 +139,8 @@ class HttpTransport:
                         large.close()
                     if not is_success:  # its status says enough
                         return b""
-                    raise QueryFailed(
-                        f"{url} answered more than {limit_bytes} bytes.", _ASK_FOR_LESS, status=response.status
-                    )
+                    what = f"{url} answered more than {limit_bytes} bytes."
+                    raise QueryFailed(what, _ASK_FOR_LESS, status=response.status, kind=OVERSIZE)
         return bytes(body) if large is None else memoryview(large)[: large.tell()]
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -162,7 +162,7 @@ def _room_for(most_bytes: int) -> mmap.mmap:
 def _broken_body(url: str, exc: aiohttp.ClientPayloadError) -> SourceError:
     # A connection that broke halfway is the network's; an encoding that cannot be undone is the answer's.
     if isinstance(exc.__cause__, http_exceptions.ContentEncodingError):
-        return QueryFailed(f"{url} answered a body whose encoding is broken.")
+        return QueryFailed(f"{url} answered a body whose encoding is broken.", kind=BROKEN)
     return SourceUnreachable(f"{url} broke off in the middle of its answer.", _CHECK_ADDRESS)
 
 

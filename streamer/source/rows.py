@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from streamer.errors import QueryFailed
+from streamer.errors import BROKEN, QueryFailed
 from streamer.source.transport import Body
 
 PIECE_BYTES = 1 << 20
@@ -122,4 +122,4 @@ def _end_of_nested(body: Body, at: int, most_tokens: int) -> tuple[int, int]:
 
 
 def _broken(body: Body) -> QueryFailed:
-    return QueryFailed(f"The answer ({len(body)} bytes) is not a JSON array of flat objects.", status=200)
+    return QueryFailed(f"The answer ({len(body)} bytes) is not a JSON array of flat objects.", status=200, kind=BROKEN)

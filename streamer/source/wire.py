@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 from pydantic import SecretStr
 
-from streamer.errors import QueryFailed
+from streamer.errors import OVERSIZE, QueryFailed
 from streamer.model import Answer, Column, Interval, Query, Value, duration_text, instant_text
 from streamer.source.instants import InstantCache, InvalidInstant
 from streamer.source.rows import Uncut, mended, pieces, rows
@@ -145,9 +145,8 @@ class _Gathered:
     def _count(self, rows_more: int) -> None:
         self._rows += rows_more
         if self._rows > MOST_ROWS:
-            raise QueryFailed(
-                f"The answer has more than {MOST_ROWS} rows.", "Ask for a shorter window or fewer signals.", status=200
-            )
+            what = f"The answer has more than {MOST_ROWS} rows."
+            raise QueryFailed(what, "Ask for a shorter window or fewer signals.", status=200, kind=OVERSIZE)
 
 
 class _Rows(NamedTuple):

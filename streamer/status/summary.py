@@ -56,6 +56,7 @@ class Snapshot:
         streams: one summary a stream; none while the service's time is unknown.
         unknown_signals: configured signals that the catalogue does not know, as ``stream: database:index``.
         ledger_entries: samples that the owned ledgers remember.
+        ledger_bytes: what they take of ``bus.ledger_memory``.
         clock_skew_s: how far the host's wall clock is ahead of the service's time; None while that is unknown.
     """
 
@@ -64,6 +65,7 @@ class Snapshot:
     streams: tuple[StreamSummary, ...]
     unknown_signals: tuple[str, ...]
     ledger_entries: int
+    ledger_bytes: int
     clock_skew_s: float | None = None
 
 

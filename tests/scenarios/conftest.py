@@ -42,6 +42,7 @@ class Site:
     seed: int = 0
     stream: dict[str, Any] = field(default_factory=dict)
     shards: int = 4
+    bus_settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.service_time = ServiceTime(self.clock)
@@ -54,7 +55,7 @@ class Site:
             {
                 "source": {"client_id": "id", "client_secret": "secret"},
                 "streams": [stream],
-                "bus": {"shards": self.shards},
+                "bus": {"shards": self.shards, **self.bus_settings},
             }
         )
 

@@ -66,7 +66,7 @@ class Plant:
         columns = {}
         for series in query.series:
             index = series.signal.index
-            shown = self.truth(index, query.window.start_ns, query.window.end_ns)
+            shown = self.truth(index, *query.asked)
             if shown and index not in self.silent:
                 instants = list(shown)
                 columns[index] = Column(instants, [instant_text(at) for at in instants], list(shown.values()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamer.check import BYTES_A_SAMPLE, Check, Finding
+from streamer.check import Check, Finding
 from streamer.clock import ServiceTime
 from streamer.config import Settings
 from streamer.errors import (
@@ -22,6 +22,7 @@ from streamer.errors import (
     StreamerError,
 )
 from streamer.model import NS_PER_S, Query, Signal
+from streamer.sizing import BYTES_A_SAMPLE
 from tests.support.plant import DATABASE, Plant
 from tests.support.virtual_time import EPOCH_NS, VirtualClock, run_virtually
 

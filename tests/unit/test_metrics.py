@@ -40,7 +40,7 @@ class Shown:
     )
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(True, (0, 2), self.streams, ("pv: 7:9",), 21, self.clock_skew_s)
+        return Snapshot(True, (0, 2), self.streams, ("pv: 7:9",), 21, 840, self.clock_skew_s)
 
 
 def exposed(shown: Shown) -> dict[str, dict[tuple[str, ...], float]]:
@@ -101,6 +101,7 @@ def test_a_scrape_reads_how_everything_stands() -> None:
     assert read["streamer_shards_owned"] == {(): 2}
     assert read["streamer_shards_configured"] == {(): 4}
     assert read["streamer_ledger_entries"] == {(): 21}
+    assert read["streamer_ledger_bytes"] == {(): 840}
     assert read["streamer_ready"] == {(): 1}
     assert read["streamer_clock_skew_seconds"] == {(): -0.25}
 

@@ -24,7 +24,7 @@ class Starting:
     is_ready = False
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(False, (), (), (), 0)
+        return Snapshot(False, (), (), (), 0, 0)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Shown:
                 *("turbines", 3, 1, 4.5, 120.0, 4.0, 141.0, 3.0, 120.0, 2), {"absent": OpenHoles(count=2, seconds=10.0)}
             ),
         )
-        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",), 21, clock_skew_s=0.25)
+        return Snapshot(self.is_ready, (0, 1), streams, ("turbines: 7:9",), 21, 840, clock_skew_s=0.25)
 
 
 @asynccontextmanager
@@ -88,6 +88,7 @@ async def test_the_state_is_there_as_json() -> None:
     assert state == {
         "ready": True,
         "ledger_entries": 21,
+        "ledger_bytes": 840,
         "clock_skew_s": 0.25,
         "shards": [0, 1],
         "streams": [

@@ -41,15 +41,55 @@ def test_an_answer_to_a_window_much_shorter_than_the_chunk_says_nothing() -> Non
 
 
 def test_a_failure_halves_the_chunk() -> None:
-    assert Chunk(MINUTE_NS).failed(group_of()).span_ns == MINUTE_NS // 2
+    assert Chunk(MINUTE_NS).failed(group_of(), MINUTE_NS).span_ns == MINUTE_NS // 2
+
+
+def test_a_window_shorter_than_the_chunk_that_fails_makes_the_chunk_half_of_the_window() -> None:
+    assert Chunk(MINUTE_NS).failed(group_of(), 10 * NS_PER_S).span_ns == 5 * NS_PER_S
+
+
+def test_after_a_failure_the_chunk_grows_by_a_quarter() -> None:
+    chunk = Chunk(MINUTE_NS).failed(group_of(), MINUTE_NS)
+    spans = []
+    for _ in range(3):
+        chunk = chunk.answered(group_of(), chunk.span_ns, 1)
+        spans.append(chunk.span_ns / NS_PER_S)
+    assert spans == [37.5, 46.875, 58.593]
+
+
+def test_failures_in_a_row_leave_the_way_back_to_half_of_the_first_fast() -> None:
+    chunk = Chunk(MINUTE_NS)
+    for _ in range(4):
+        chunk = chunk.failed(group_of(), chunk.span_ns)
+    assert chunk.span_ns == 3750 * NS_PER_MS
+    spans = []
+    for _ in range(3):
+        chunk = chunk.answered(group_of(), chunk.span_ns, 1)
+        spans.append(chunk.span_ns / NS_PER_S)
+    assert spans == [15, 30, 37.5]
+
+
+def test_a_chunk_of_a_quantum_grows_again() -> None:
+    chunk = Chunk(NS_PER_MS, wary_from_ns=NS_PER_MS).answered(group_of(), NS_PER_MS, 1)
+    assert chunk.span_ns == 2 * NS_PER_MS
+
+
+def test_many_rows_alone_never_make_the_chunk_shorter_than_twice_the_overlap() -> None:
+    chunk = Chunk(MINUTE_NS).answered(group_of(), MINUTE_NS, 1000 * TARGET_ROWS)
+    assert chunk.span_ns == 2 * RAW.overlap_ns
+
+
+def test_the_first_chunk_of_a_long_overlap_is_twice_as_long() -> None:
+    assert Chunk.first(group_of(replace(RAW, overlap_ns=5 * MINUTE_NS))).span_ns == 10 * MINUTE_NS
 
 
 @pytest.mark.parametrize("stream", [RAW, GRID])
 def test_a_chunk_never_gets_shorter_than_a_quantum(stream: Stream) -> None:
     chunk = Chunk.first(group_of(stream))
     for _ in range(50):
-        chunk = chunk.failed(group_of(stream))
+        chunk = chunk.failed(group_of(stream), chunk.span_ns)
     assert chunk.span_ns == stream.quantum_ns
+    assert chunk.is_least(group_of(stream))
 
 
 def test_a_raw_chunk_stays_below_what_the_service_aggregates_in_silence() -> None:
@@ -75,7 +115,7 @@ def test_a_chunk_is_always_whole_quanta_that_may_be_asked_for(
     chunk = Chunk.first(group)
     for happening in happenings:
         if happening is None:
-            chunk = chunk.failed(group)
+            chunk = chunk.failed(group, chunk.span_ns)
         else:
             share, rows = happening
             chunk = chunk.answered(group, int(chunk.span_ns * share), rows)

@@ -126,8 +126,13 @@ def test_catching_up_does_not_wait_for_a_poll() -> None:
 
 
 def test_a_group_behind_by_more_than_a_chunk_catches_up_in_chunks() -> None:
-    assert asked(standing_of(AT_1000, chunk=10), 1009) == [(Lane.CATCH_UP, 997, 1010)]
-    assert asked(standing_of(AT_1000, chunk=10), 1008) == [(Lane.LIVE, 997, 1010)]
+    assert asked(standing_of(AT_1000, chunk=10), 1011) == [(Lane.CATCH_UP, 997, 1010)]
+    assert asked(standing_of(AT_1000, chunk=10), 1010) == [(Lane.LIVE, 997, 1010)]
+
+
+def test_a_chunk_shorter_than_the_overlap_shortens_the_live_query_on_both_sides_of_the_frontier() -> None:
+    assert asked(standing_of(AT_1000, chunk=1), 1001) == [(Lane.LIVE, 999, 1001)]
+    assert asked(standing_of(AT_1000, chunk=1), 1005) == [(Lane.CATCH_UP, 999, 1001)]
 
 
 def test_the_last_chunk_of_catching_up_ends_as_a_live_query_does() -> None:

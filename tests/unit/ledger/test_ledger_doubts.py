@@ -1,0 +1,49 @@
+"""Repairs that show nothing of a signal, not even a witness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streamer.model import Lane
+from tests.unit.ledger.bench import Bench, every_second, group_of
+
+
+def holes_after(*asked_at: int) -> list[tuple[int, int, int, str]]:
+    """The holes of a signal of which nothing was ever seen, after repairs at these seconds that show nothing."""
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 200, {1: every_second(0, 200)}, at=200)
+    assert bench.holes() == [(2, 0, 80, "silent")]
+    repair(bench, asked_at)
+    return bench.holes()
+
+
+def repair(bench: Bench, asked_at: Iterable[int]) -> None:
+    for second in asked_at:
+        bench.take(bench.ask(0, 80, lane=Lane.REPAIR, of=[2], at=second), {})
+
+
+def test_three_such_answers_a_minute_apart_are_believed() -> None:
+    assert holes_after(300, 360) == [(2, 0, 80, "silent")]
+    assert holes_after(300, 360, 420) == []
+
+
+def test_answers_close_together_count_once() -> None:
+    assert holes_after(300, 301, 303, 307, 340, 359) == [(2, 0, 80, "silent")]
+
+
+def test_new_samples_of_the_signal_elsewhere_take_nothing_from_it() -> None:
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 200, {1: every_second(0, 200)}, at=200)
+    repair(bench, [300, 360])
+    bench.live(197, 365, {1: every_second(197, 365), 2: every_second(360, 365)}, at=365)
+    repair(bench, [420])
+    assert (2, 0, 80, "silent") not in bench.holes()
+
+
+def test_a_restart_in_between_makes_nothing_faster() -> None:
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 200, {1: every_second(0, 200)}, at=200)
+    for second in (300, 310, 320, 330):
+        repair(bench, [second])
+        bench.configure(*bench.groups)
+    assert bench.holes() == [(2, 0, 80, "silent")]
