@@ -104,6 +104,7 @@ class Story:
             "token_service_away": self._token_service_away,
             "secret_rotated": self._secret_rotated,
             "signal_silent": self._signal_silent,
+            "bad_series": self._bad_series,
             "broker_away": self._broker_away,
             "killed": self._killed,
             "killed_at_step": self._killed_at_step,
@@ -145,6 +146,10 @@ class Story:
     async def _signal_silent(self) -> None:
         until_s = self._world.service.now_s() + self._random.choice([1, 10, 40, 100])
         self._world.service.silent[self._random.choice((*RAW, *RESAMPLED))] = until_s
+
+    async def _bad_series(self) -> None:
+        until_s = self._world.service.now_s() + self._random.choice([10, 60, 200])
+        self._world.service.bad[self._random.choice((*RAW, *RESAMPLED))] = until_s, self._random.choice([400, 404, 500])
 
     async def _broker_away(self) -> None:
         self._world.kafka.is_away = True

@@ -17,6 +17,7 @@ from streamer.source.instants import parse_instant
 from streamer.source.retry_after import parse_http_date, parse_retry_after
 from streamer.source.transport import Reply, Request
 from tests.simulation.chronicle import SECRET_MARK
+from tests.simulation.habits import Habits, Row
 from tests.simulation.plant import DATABASE, FIRST_NS, RAW, RESAMPLED, Plant
 from tests.simulation.processes import MOST_DRIFT_PPM, Gate
 from tests.simulation.shown import About, Shown
@@ -31,8 +32,6 @@ TOKEN_LIFE_S = 300
 ROUNDED_S = 0.001
 TOKEN_PATH = "v1/auth/token"
 URL = "https://tenant.example/rt-api/api/"
-
-Row = tuple[int, int, Value]
 
 
 class Violation(AssertionError):
@@ -69,6 +68,9 @@ class Service:
         self.is_away = False
         self.is_token_service_away = False
         self.silent: dict[int, float] = {}
+        self.bad: dict[int, tuple[float, int]] = {}
+        """By index: until when, and with which status, every request that asks for it is answered."""
+        self.habits = Habits(Random(random.random()))
         self.in_flight = 0
         self.requests = 0
         self.tokens: dict[str, float] = {}
@@ -158,7 +160,7 @@ class Service:
             if request.path == "v1/measurements":
                 return self.reply(200, self._catalogue())
             assert request.body is not None
-            return self._query(orjson.loads(request.body.get_secret_value()))
+            return self._query(orjson.loads(request.body.get_secret_value()), bearer)
         finally:
             self.in_flight -= 1
 
@@ -177,12 +179,16 @@ class Service:
             ]
         )
 
-    def _query(self, body: dict[str, Any]) -> Told:
+    def _query(self, body: dict[str, Any], bearer: str) -> Told:
         indexes = [int(text) for text in body["measurementIndexes"]]
         asked = Interval(parse_instant(body["startTime"])[0], parse_instant(body["endTime"])[0])
         is_raw = "windowPeriod" not in body
         _check_limits(indexes, asked, is_raw)
         now_ns, now_s = self.now_ns(), self.now_s()
+        for index in indexes:
+            until_s, status = self.bad.get(index, (0.0, 0))
+            if until_s > now_s:
+                return self.problem(status, bearer)
         rows: list[Row] = []
         whole: list[int] = []
         for index in indexes:
@@ -195,6 +201,10 @@ class Service:
                 found = self.plant.sums(index, *asked, self._period_ns, now_ns)
             rows += ((index, at_ns, value) for at_ns, value in found)
             whole.append(index)
+        if is_raw and asked.end_ns - asked.start_ns > self.habits.raw_ns and self.swarm.strikes("silent_aggregation"):
+            rows, whole = self.habits.binned(rows), []
+        if len(rows) > self.habits.cap and self.swarm.strikes("row_cap"):
+            rows, whole = self.habits.cut(rows), []
         written = [self._row(*row) for row in rows]
         whole = self._disfigured(written, asked, whole)
         encoded = orjson.dumps(written)

@@ -38,7 +38,11 @@ COMMIT_FAULTS = {
 }
 """Chance for a step of a producer."""
 
+HABITS = {"row_cap": (1.0, 1.0), "silent_aggregation": (1.0, 1.0)}
+"""What the service of a seed always does until it is healed; no rate."""
+
 EVENTS = {
+    "bad_series": (0.1, 1.0),
     "api_away": (0.1, 1.0),
     "token_service_away": (0.1, 1.0),
     "secret_rotated": (0.1, 0.5),
@@ -62,7 +66,7 @@ LONG_OUTAGES = ("api_away_for_long", "broker_away_for_long")
 LONG_OUTAGE_SHARE = 0.05
 OFF_SHARE = 1 / 3
 
-KINDS = (*REQUEST_FAULTS, *COMMIT_FAULTS, *EVENTS, *LONG_OUTAGES)
+KINDS = (*REQUEST_FAULTS, *COMMIT_FAULTS, *HABITS, *EVENTS, *LONG_OUTAGES)
 """All kinds of faults."""
 
 
@@ -80,7 +84,7 @@ class Swarm:
         self.fired: Counter[str] = Counter()
         self.is_healed = False
         self._random = random
-        for kind, (least, most) in {**REQUEST_FAULTS, **COMMIT_FAULTS, **EVENTS}.items():
+        for kind, (least, most) in {**REQUEST_FAULTS, **COMMIT_FAULTS, **HABITS, **EVENTS}.items():
             rate = math.exp(random.uniform(math.log(least), math.log(most)))
             if random.random() >= OFF_SHARE:
                 self.rates[kind] = rate

@@ -151,6 +151,7 @@ class World:
         self.swarm.is_healed = True
         self.service.is_away = self.service.is_token_service_away = self.kafka.is_away = False
         self.service.silent.clear()
+        self.service.bad.clear()
         self.reconfigure(RAW, self.shape.group_size)
         await self.begin_anew()
 

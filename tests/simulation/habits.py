@@ -1,0 +1,39 @@
+"""How the service of a seed answers: cut short at some number of rows, or thinned out past some length."""
+
+from __future__ import annotations
+
+from random import Random
+
+from streamer.model import NS_PER_S, Value
+
+Row = tuple[int, int, Value]
+
+
+class Habits:
+    """How the service of a seed cuts answers short and thins them out, when it does.
+
+    Attributes:
+        cap: most rows of an answer.
+        order: which rows of more than that are left: the oldest, the newest, or those of the first signals.
+        raw_ns: a longer raw range is answered with means of ``bin_ns``.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self.cap = random.choice([100, 137, 200, 500])
+        self.order = random.choice(["oldest", "newest", "signals"])
+        self.raw_ns = random.choice([25, 70, 200]) * NS_PER_S
+        self.bin_ns = random.choice([5, 10]) * NS_PER_S
+
+    def cut(self, rows: list[Row]) -> list[Row]:
+        """At most as many rows as the cap."""
+        if self.order != "signals":
+            rows = sorted(rows, key=lambda row: row[1])
+        return rows[-self.cap :] if self.order == "newest" else rows[: self.cap]
+
+    def binned(self, rows: list[Row]) -> list[Row]:
+        """Means on a grid, as the historian has them for a range that is too long."""
+        bins: dict[tuple[int, int], list[float]] = {}
+        for index, at_ns, value in rows:
+            if value is not None:
+                bins.setdefault((index, at_ns // self.bin_ns * self.bin_ns), []).append(value)
+        return [(index, at_ns, sum(values) / len(values)) for (index, at_ns), values in bins.items()]
