@@ -23,8 +23,8 @@ REQUEST_TIMEOUT_MS = 10_000
 MAX_BATCH_BYTES = 512 * 1024
 """Half of the broker's usual limit of a batch (1 MB)."""
 
-SESSION_TIMEOUT_S = 10.0
-"""A member of the group that is silent for so long has lost its shards."""
+SESSION_TIMEOUT_S = 6.0
+"""A member of the group that is silent for so long has lost its shards: the least that brokers take by default."""
 
 HEARTBEAT_S = 1.0
 """How soon a member learns that another has come or gone."""

@@ -26,6 +26,9 @@ from streamer.simulator.behaviour import Behaviour
 from streamer.wiring import assembled
 
 DRAINED_WITHIN_S = 10.0
+SHARDS = 4
+"""As ``bus.shards`` is by default."""
+
 POLICIES = {"all": True, "poll_interval": "300ms", "overlap": "2s", "lookback": ["4s", "12s"], "group_size": 20}
 BEHAVIOUR = Behaviour(
     100 * NS_PER_MS,
@@ -81,6 +84,16 @@ async def life(file: Path, log: IO[bytes], environ: Mapping[str, str] | None = N
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def until_restored(
+    process: Process, log: IO[bytes], since: int, shards: int = SHARDS, within_s: float = 60.0
+) -> None:
+    """Wait until a process that logs behind an offset of a file has acquired and restored so many shards."""
+    async with asyncio.timeout(within_s):
+        while os.pread(log.fileno(), 2**20, since).count(b'"ledger.restored"') < shards:
+            await asyncio.sleep(0.02)
+            assert process.returncode is None, "the daemon ended by itself"
 
 
 async def drained(process: Process) -> int:
