@@ -159,6 +159,14 @@ def rebuild(
 
 
 @app.command()
+def reshard(config: Config = None, as_json: AsJson = False) -> None:
+    """Move the ledger to the configured bus.shards and kafka.partitions. Stop every replica first."""
+    from streamer import commands
+
+    _finish(commands.reshard(_complete(_settings(config, quiet=True)), as_json))
+
+
+@app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")] = 5000,

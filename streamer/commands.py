@@ -17,8 +17,17 @@ from streamer.config import Settings
 from streamer.errors import BusUnreachable
 from streamer.rebuild import Rebuild
 from streamer.redaction import safe_text
+from streamer.reshard import reshard as move_ledger
 from streamer.roster import call_roll
-from streamer.show import print_findings, print_rebuilt, print_record, print_signals, print_status, stored_streams
+from streamer.show import (
+    print_findings,
+    print_rebuilt,
+    print_record,
+    print_resharded,
+    print_signals,
+    print_status,
+    stored_streams,
+)
 from streamer.wiring import Parts, assembled
 
 DEFAULT_TAIL = 10
@@ -50,6 +59,13 @@ async def status(settings: Settings, as_json: bool) -> None:
     if not any(records for _, _, records in states):
         raise BusUnreachable("No ledger is stored yet.", "`streamer run` with this configuration begins one.")
     print_status(stored_streams(states, parts.clock.wall_ns()), as_json)
+
+
+async def reshard(settings: Settings, as_json: bool) -> None:
+    """Move the ledger to the configured number of shards. Raises ShardTaken while a replica runs."""
+    async with assembled(settings) as parts:
+        done = await move_ledger(parts.bus, settings.bus.shards, uuid.uuid4().hex)
+    print_resharded(done, as_json)
 
 
 async def rebuild(settings: Settings, *, since_ns: int | None, is_forced: bool, is_agreed: bool, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from streamer.bulletin import Bulletin
 from streamer.bus import catalogue
@@ -52,6 +53,19 @@ class Surroundings:
     owner: str
 
 
+class Partitioned(Protocol):
+    """The samples topic, as far as it matters which partition a signal is in."""
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        ...
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition that a key belongs to."""
+        ...
+
+
 class Generation:
     """A shard that is owned and restored."""
 
@@ -74,7 +88,7 @@ class Generation:
 
     @classmethod
     async def begin(
-        cls, around: Surroundings, shard: int, writer: Writer, members: Sequence[Member], partitions: Sequence[int]
+        cls, around: Surroundings, shard: int, writer: Writer, members: Sequence[Member], samples: Partitioned
     ) -> Generation:
         """Restore the ledger of a shard that was just acquired.
 
@@ -83,15 +97,18 @@ class Generation:
             shard: the shard.
             writer: its writer, just acquired.
             members: the wanted series of the shard.
-            partitions: of the samples topic, one a member.
+            samples: the topic of the events.
 
         Raises:
             LedgerUntrusted: the stored ledger cannot be believed; nothing was written.
+            ConfigurationError: it was written with other shards or partitions; nothing was written.
         """
         settings = around.settings
         records = await writer.restore()
         failpoint("ledger.read")
-        ledger = Ledger.restore(records, shard=shard, shards=settings.bus.shards, owner=around.owner)
+        ledger = Ledger.restore(
+            records, shard=shard, shards=settings.bus.shards, partitions=samples.partitions, owner=around.owner
+        )
         has_cloudevents = settings.bus.headers == "cloudevents"
         bulletin = Bulletin(ledger, around.clock)
         pipeline = Pipeline(
@@ -100,9 +117,13 @@ class Generation:
             writer=writer,
             encoders={
                 member.series: EventEncoder(
-                    member.signal, member.series, member.stream.name, partition, has_cloudevents
+                    member.signal,
+                    member.series,
+                    member.stream.name,
+                    samples.partition_of(member.signal.id.key.encode()),
+                    has_cloudevents,
                 )
-                for member, partition in zip(members, partitions, strict=True)
+                for member in members
             },
             clock=around.clock,
             tally=Tally(around.metrics, around.service_time),

@@ -15,7 +15,7 @@ import structlog
 
 from streamer.errors import BusError, OutcomeUnknown, ShardTaken
 from streamer.failpoints import failpoint
-from streamer.generation import Generation, Surroundings
+from streamer.generation import Generation, Partitioned, Surroundings
 from streamer.ledger.codec import HEAD, decode_head
 from streamer.patience import Patience
 from streamer.pipeline import Writer
@@ -31,7 +31,7 @@ RELEASED_WITHIN_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class Bus(Readable, Protocol):
+class Bus(Partitioned, Readable, Protocol):
     """Where the writers of shards come from."""
 
     async def acquire(self, shard: int) -> Writer:
@@ -40,10 +40,6 @@ class Bus(Readable, Protocol):
 
     async def read_state(self, shard: int) -> dict[bytes, bytes]:
         """The state records of a shard as last committed, without becoming its writer."""
-        ...
-
-    def partition_of(self, key: bytes) -> int:
-        """The partition of the samples topic that a key belongs to."""
         ...
 
 
@@ -267,8 +263,7 @@ class Ownership:
         tenure.is_in_doubt = True
         try:
             failpoint("shard.acquired")
-            partitions = [self._bus.partition_of(member.signal.id.key.encode()) for member in members]
-            generation = await Generation.begin(self._around, tenure.shard, writer, members, partitions)
+            generation = await Generation.begin(self._around, tenure.shard, writer, members, self._bus)
             if generation.ledger.is_fresh:
                 await refuse_lost_state(self._bus, tenure.shard)
             now_ns = await self._service_now()

@@ -52,6 +52,11 @@ class Bus(Readable, Protocol):
         """The state records of a shard."""
         ...
 
+    @property
+    def partitions(self) -> int:
+        """Of the samples topic."""
+        ...
+
     def partition_of(self, key: bytes) -> int:
         """The partition of the samples topic that a key belongs to."""
         ...
@@ -114,7 +119,9 @@ class Rebuild:
         for shard in range(self._shards):
             records = await self._bus.read_state(shard)
             try:
-                Ledger.restore(records, shard=shard, shards=self._shards, owner=self._owner)
+                Ledger.restore(
+                    records, shard=shard, shards=self._shards, partitions=self._bus.partitions, owner=self._owner
+                )
                 if not records:
                     await refuse_lost_state(self._bus, shard)
             except LedgerUntrusted as exc:
@@ -137,7 +144,9 @@ class Rebuild:
             try:
                 old = await writer.restore()
                 rebuilding = await self._read(shard, [one for one in members if self._shard_of(one) == shard], told)
-                ledger = rebuilding.ledger(shard=shard, shards=self._shards, owner=self._owner)
+                ledger = rebuilding.ledger(
+                    shard=shard, shards=self._shards, partitions=self._bus.partitions, owner=self._owner
+                )
                 for changes in transactions(list(old), ledger.changes()):
                     await writer.commit([], changes)
             finally:

@@ -20,6 +20,7 @@ from streamer.ledger.codec import HEAD, PLACE_PREFIX, PlaceRecord, decode_place,
 from streamer.model import NS_PER_S, Signal, instant_text
 from streamer.rebuild import Rebuilt
 from streamer.redaction import safe_text
+from streamer.reshard import Resharded
 from streamer.roster import Roster
 
 WIDTH_OF_FILES = 160
@@ -170,6 +171,22 @@ def print_rebuilt(streams: Sequence[Rebuilt], as_json: bool) -> None:
         series = f"{one.series} (and {one.parked} parked)" if one.parked else str(one.series)
         table.add_row(_cell(one.stream), series, f"{one.samples:,}", since, frontier, str(one.holes))
     _console().print(table)
+
+
+def print_resharded(done: Resharded, as_json: bool) -> None:
+    """What became of the ledger's shape, in a sentence."""
+    if as_json:
+        print_json(asdict(done))
+        return
+    after = f"{done.after.shards} shards and {done.after.partitions} partitions"
+    if done.before is None:
+        text = f"No ledger is stored yet; everything is ready for {after}."
+    elif done.before == done.after:
+        text = f"The ledger has {after} already; nothing was changed."
+    else:
+        before = f"{done.before.shards} shards and {done.before.partitions} partitions"
+        text = f"Moved the ledger of {done.series} series from {before} to {after}; {done.moved} changed their shard."
+    _console().print(text, soft_wrap=True)
 
 
 def print_signals(signals: Sequence[Signal], roster: Roster, as_json: bool) -> None:

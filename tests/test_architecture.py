@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("commands", "demo", "running", "simulate"),
     ("demo_audit", "demo_view", "show"),
-    ("check", "rebuild"),
+    ("check", "rebuild", "reshard"),
     ("wiring",),
     ("daemon",),
     ("ownership",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streamer.bus.kafka_clients import KafkaClients, TransactionalProducer
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
 from streamer.bus.kafka_membership import GroupMembership
+from streamer.bus.kafka_reshape import REPLACED_WITHIN_S, refuse_members, state_records, widen, write_at_once
 from streamer.bus.kafka_topics import count_partitions, prepare_topics
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
@@ -58,8 +59,49 @@ class KafkaBus:
                     admin, self._settings, shards=self._shards, partitions=self._partitions["samples"]
                 )
 
+    async def open_to_reshape(self) -> int:
+        """As ``open``, but with the topics made to fit; how many shards may have a state.
+
+        Raises:
+            ShardTaken: a replica runs.
+            BusUnreachable, BusRefused: see ``kafka_errors``.
+            ConfigurationError: a topic cannot be made to fit.
+        """
+        with _explained("Changing the topics"):
+            async with self._admin() as admin:
+                await refuse_members(admin, self._settings.owners)
+                await widen(admin, self._topics, shards=self._shards, partitions=self._settings.partitions)
+        await self.open()
+        return self._partitions["state"]
+
+    async def replace_states(self, states: Mapping[int, Mapping[bytes, bytes | None]]) -> None:
+        """Change the states of all shards in one transaction, and take back the catalogue, which is told anew.
+
+        Raises BusUnreachable or BusRefused; all of it has happened, or nothing has.
+        """
+        catalogue = {record.key: record async for record in self.read("signals", last=None, follow=False)}
+        told = [
+            (self._topics.signals, record.partition, record.key.encode(), None)
+            for record in catalogue.values()
+            if record.key is not None and record.value != b"null"
+        ]
+        with _explained("Replacing the states of all shards"):
+            producer = self._clients.producer(
+                f"{self._topics.state}-reshard", transaction_timeout_ms=int(REPLACED_WITHIN_S * 1000)
+            )
+            try:
+                await producer.start()
+                await write_at_once(producer, [*told, *state_records(self._topics.state, states)])
+            finally:
+                await producer.abandon()
+
     async def close(self) -> None:
         """Nothing to do: each client lives as long as what it was made for."""
+
+    @property
+    def partitions(self) -> int:
+        """Of the samples topic; final once the bus is open."""
+        return self._partitions["samples"]
 
     def partition_of(self, key: bytes) -> int:
         """The partition of the samples topic that a key belongs to; final once the bus is open."""
@@ -67,7 +109,7 @@ class KafkaBus:
 
     def membership(self) -> GroupMembership:
         """The group's, which hands out the shards among all processes with this ``group_id``."""
-        return GroupMembership(self._clients.member, self._topics.shards)
+        return GroupMembership(self._clients.member, self._topics.shards, self._shards)
 
     async def acquire(self, shard: int) -> KafkaWriter:
         """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""

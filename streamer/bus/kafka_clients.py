@@ -73,13 +73,15 @@ class KafkaClients:
             auto_offset_reset="latest",
         )
 
-    def producer(self, transactional_id: str) -> TransactionalProducer:
+    def producer(
+        self, transactional_id: str, *, transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS
+    ) -> TransactionalProducer:
         """A transactional producer, not started."""
         compression = self._settings.compression
         return TransactionalProducer(
             **self._connection(),
             transactional_id=transactional_id,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            transaction_timeout_ms=transaction_timeout_ms,
             compression_type=None if compression == "none" else compression,
             max_batch_size=MAX_BATCH_BYTES,
         )

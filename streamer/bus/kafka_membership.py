@@ -49,13 +49,15 @@ class GroupMembership:
     Args:
         make_consumer: a consumer of the group with this assignor, not started.
         topic: the topic whose partitions stand for the shards.
+        shards: how many there are; further partitions stand for nothing.
     """
 
     def __init__(
-        self, make_consumer: Callable[[type[AbstractPartitionAssignor]], AIOKafkaConsumer], topic: str
+        self, make_consumer: Callable[[type[AbstractPartitionAssignor]], AIOKafkaConsumer], topic: str, shards: int
     ) -> None:
         self._make_consumer = make_consumer
         self._topic = topic
+        self.shards = shards
         self._changed = asyncio.Event()
         self._must_rejoin = asyncio.Event()
 
@@ -120,5 +122,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         await self._owner.hold()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> Any:
-        self._owner.assign({partition.partition for partition in assigned})
+        numbers = {partition.partition for partition in assigned}
+        self._owner.assign({number for number in numbers if number < self._membership.shards})
         self._membership.assigned()

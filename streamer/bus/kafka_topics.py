@@ -33,6 +33,11 @@ LED_WITHIN_S = 10.0
 
 BROKER_DEFAULT = -1
 
+REMEDY = (
+    "Nothing was written. Correct the topics, or name others; when bus.shards was changed, `streamer reshard` gives "
+    "them the partitions that they need and moves the ledger."
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +47,7 @@ class Shape(NamedTuple):
     Attributes:
         partitions: how many it is created with.
         configuration: what it is created with; a topic that is to be compacted must be.
-        is_one_a_shard: it has exactly a partition a shard; else any multiple of them.
+        is_one_a_shard: it needs a partition a shard, of which more are not used; else any multiple of them.
     """
 
     partitions: int
@@ -102,15 +107,19 @@ async def prepare_topics(
         if problem:
             problems.append((f"kafka.topics.{topic}", f"{names[topic]} {problem}"))
     if problems:
-        raise ConfigurationError(problems, "Nothing was written. Correct the topics, or name others.")
+        raise ConfigurationError(
+            problems,
+            "Nothing was written. Correct the topics, or name others; when bus.shards was changed, `streamer reshard` "
+            "gives them the partitions that they need and moves the ledger.",
+        )
     return {topic: found[name] for topic, name in names.items()}
 
 
 async def _misfit(admin: AIOKafkaAdminClient, name: str, shape: Shape, partitions: int, shards: int) -> str:
     """What is wrong with a topic that is there; empty when it fits."""
-    if shape.is_one_a_shard and partitions != shards:
+    if shape.is_one_a_shard and partitions < shards:
         return f"has {partitions} partitions; it needs as many as bus.shards ({shards})"
-    if partitions % shards:
+    if not shape.is_one_a_shard and partitions % shards:
         return f"has {partitions} partitions; it needs a multiple of bus.shards ({shards})"
     if shape.is_compacted and not await _is_compacted(admin, name):
         return "is not compacted; set its cleanup.policy to compact"

@@ -16,44 +16,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import orjson
-
 from streamer.bus.membership import Alone
 from streamer.bus.records import Record
-from streamer.bus.shards import partition_of, partition_of_notice
+from streamer.bus.shards import partition_of
+from streamer.bus.sqlite_rows import END, INSERT, SAMPLES, SCHEMA, change_state, event_rows, notice_rows, record_of
 from streamer.errors import BusUnreachable, LedgerUntrusted, OutcomeUnknown, ShardTaken
-from streamer.model import Closing, Notice, Records
+from streamer.model import Closing, Records
 
 SCHEMA_VERSION = 1
-SAMPLES = "samples"
 BUSY_S = 5.0
 FOLLOWED_EVERY_S = 0.2
 PAGE = 1000
 
-_SCHEMA = """
-CREATE TABLE records (
-    offset INTEGER PRIMARY KEY AUTOINCREMENT,
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    key TEXT,
-    value TEXT,
-    headers TEXT,
-    timestamp_ns INTEGER NOT NULL
-);
-CREATE INDEX notices ON records (topic, offset) WHERE topic <> 'samples';
-CREATE TABLE state (
-    shard INTEGER NOT NULL,
-    key BLOB NOT NULL,
-    value BLOB NOT NULL,
-    PRIMARY KEY (shard, key)
-) WITHOUT ROWID;
-"""
 _MAGIC = b"SQLite format 3\0"
-_END = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) + 1"
-_INSERT = "INSERT INTO records (topic, partition, key, value, headers, timestamp_ns) VALUES (?, ?, ?, ?, ?, ?)"
 
 _T = TypeVar("_T")
-_Row = tuple[str, int, str, str | None, str | None, int]
 
 
 class SqliteBus:
@@ -82,6 +59,24 @@ class SqliteBus:
         """
         await self._in_thread(self._open)
 
+    async def open_to_reshape(self) -> int:
+        """As ``open``; how many shards may have a state."""
+        await self.open()
+        last = "SELECT coalesce(max(shard), -1) + 1 FROM state"
+        return int(await self._in_thread(lambda: self._opened().execute(last).fetchone()[0]))
+
+    async def replace_states(self, states: Mapping[int, Mapping[bytes, bytes | None]]) -> None:
+        """Change the states of all shards in one transaction. Raises BusUnreachable when nothing of it has happened."""
+
+        def write() -> None:
+            connection = self._opened()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for shard, changes in states.items():
+                    change_state(connection, shard, changes)
+
+        await self._in_thread(write)
+
     async def close(self) -> None:
         """Close the file and let go of the lock, once what is under way is done."""
         await self._in_thread(self._close)
@@ -90,6 +85,11 @@ class SqliteBus:
     def membership(self) -> Alone:
         """This process owns every shard: the lock lets no other in."""
         return Alone(self._partitions)
+
+    @property
+    def partitions(self) -> int:
+        """Of the samples topic."""
+        return self._partitions
 
     def partition_of(self, key: bytes) -> int:
         """The partition that a key belongs to."""
@@ -143,7 +143,7 @@ class SqliteBus:
                     f"WHERE {about} AND offset > ? AND partition = coalesce(?, partition) ORDER BY offset LIMIT ?",
                     (topic, after, shard, PAGE),
                 )
-                return [_record(row) for row in rows]
+                return [record_of(row) for row in rows]
 
         offset = await self._in_thread(begin)
         while True:
@@ -198,26 +198,14 @@ class SqliteBus:
             connection = self._opened()
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT, _rows(records))
-                connection.executemany(
-                    "DELETE FROM state WHERE shard = ? AND key = ?",
-                    ((writer.shard, key) for key, value in state.items() if value is None),
-                )
-                connection.executemany(
-                    "INSERT OR REPLACE INTO state (shard, key, value) VALUES (?, ?, ?)",
-                    ((writer.shard, key, value) for key, value in state.items() if value is not None),
-                )
+                connection.executemany(INSERT, event_rows(records))
+                change_state(connection, writer.shard, state)
                 if closing is not None:
-                    end = connection.execute(_END).fetchone()[0]
-                    connection.executemany(_INSERT, self._rows_of(closing({writer.shard: end}), writer.shard))
+                    end = connection.execute(END).fetchone()[0]
+                    notices = closing({writer.shard: end})
+                    connection.executemany(INSERT, notice_rows(notices, writer.shard, self._partitions))
 
         await self._in_thread(write)
-
-    def _rows_of(self, notices: Sequence[Notice], shard: int) -> Iterator[_Row]:
-        for notice in notices:
-            partition = partition_of_notice(notice, shard, self._partitions)
-            value = None if notice.value is None else notice.value.decode()
-            yield notice.topic, partition, notice.key.decode(), value, None, notice.timestamp_ns
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         with self._explained():
@@ -280,7 +268,7 @@ class SqliteBus:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def _close(self) -> None:
         self._writers.clear()
@@ -346,27 +334,3 @@ class SqliteWriter:
     async def close(self) -> None:
         """Let go of the shard."""
         self._is_dead = True
-
-
-def _rows(records: Sequence[Records]) -> Iterator[_Row]:
-    for partition, key, values, timestamps_ns, headers in records:
-        name = key.decode()
-        for at, (value, timestamp_ns) in enumerate(zip(values, timestamps_ns, strict=True)):
-            yield SAMPLES, partition, name, value.decode(), _headers(headers[at]) if headers else None, timestamp_ns
-
-
-def _headers(headers: Sequence[tuple[str, bytes]]) -> str:
-    return orjson.dumps({name: value.decode() for name, value in headers}).decode()
-
-
-def _record(row: tuple[str, int, int, str | None, str | None, str | None, int]) -> Record:
-    topic, partition, offset, key, headers, value, timestamp_ns = row
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        key=key,
-        headers=orjson.loads(headers) if headers else {},
-        value=b"null" if value is None else value.encode(),
-        timestamp_ns=timestamp_ns,
-    )

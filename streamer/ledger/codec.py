@@ -20,7 +20,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from streamer.errors import LedgerUntrusted
+from streamer.errors import ConfigurationError, LedgerUntrusted
 from streamer.model import Value
 
 FORMAT = 1
@@ -30,17 +30,27 @@ MEMORY_PREFIX = b"memory/"
 SIGNAL_PREFIX = b"signal/"
 
 _DIGEST_MODULUS = 1 << 128
+_RESHARD = (
+    "Nothing was touched. Set it back; or stop every replica and run `streamer reshard`, which moves the ledger, and "
+    "begin again."
+)
 _REMEDY = "Nothing was touched. `streamer rebuild` makes the ledger anew from the events that were published."
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The head of a shard's state. ``owner`` is the instance that wrote it, new at every start of the program."""
+    """The head of a shard's state.
+
+    Attributes:
+        partitions: of the samples topic: which of them a signal is in follows from it.
+        owner: the instance that wrote it, new at every start of the program.
+    """
 
     sequence: int
     records: int
     digest: str
     shard: int
     shards: int
+    partitions: int
     owner: str
     format: int = FORMAT
 
@@ -100,15 +110,16 @@ def memory_key(sequence: int, segment: int) -> bytes:
     return MEMORY_PREFIX + b"%020d-%04d" % (sequence, segment)
 
 
-def sealed(digest: Digest, *, sequence: int, shard: int, shards: int, owner: str) -> Head:
+def sealed(digest: Digest, *, sequence: int, shard: int, shards: int, partitions: int, owner: str) -> Head:
     """The head over all other records; its own fields count for its digest as well."""
-    fields = f"{sequence}/{digest.records}/{shard}/{shards}/{owner}/{digest.text}"
+    fields = f"{sequence}/{digest.records}/{shard}/{shards}/{partitions}/{owner}/{digest.text}"
     return Head(
         sequence=sequence,
         records=digest.records,
         digest=blake2b(fields.encode(), digest_size=16).hexdigest(),
         shard=shard,
         shards=shards,
+        partitions=partitions,
         owner=owner,
     )
 
@@ -182,8 +193,8 @@ def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int, digest: D
         digest: of the state, where it is known already.
 
     Raises:
-        LedgerUntrusted: a head is missing though records are there, records are missing or differ, or the
-            state is of another shape; names the key.
+        LedgerUntrusted: a head is missing though records are there, or records are missing or differ; names the key.
+        ConfigurationError: the state was written with another number of shards.
     """
     if not records:
         return None
@@ -191,19 +202,34 @@ def verify(records: Mapping[bytes, bytes], *, shard: int, shards: int, digest: D
         key = min(records).decode(errors="backslashreplace")
         raise LedgerUntrusted(f"Shard {shard} has no state record 'head' though '{key}' is there.", _REMEDY)
     head = decode_head(records[HEAD])
-    if (head.shard, head.shards) != (shard, shards):
-        raise LedgerUntrusted(
-            f"The state record 'head' of shard {shard} of {shards} was written as shard {head.shard} of {head.shards}.",
-            "Set bus.shards back: a ledger cannot be read with another number of shards.",
-        )
+    if head.shards != shards:
+        problem = f"is {shards}, and the ledger of shard {shard} was written with {head.shards}"
+        raise ConfigurationError([("bus.shards", problem)], _RESHARD)
+    if head.shard != shard:
+        raise LedgerUntrusted(f"The state record 'head' of shard {shard} is that of shard {head.shard}.", _REMEDY)
     digest = digest or Digest.of(records)
-    if sealed(digest, sequence=head.sequence, shard=shard, shards=shards, owner=head.owner) != head:
+    expected = sealed(
+        digest,
+        sequence=head.sequence,
+        shard=shard,
+        shards=shards,
+        partitions=head.partitions,
+        owner=head.owner,
+    )
+    if expected != head:
         raise LedgerUntrusted(
             f"The state of shard {shard} does not match its record 'head' (sequence {head.sequence}): "
             f"{head.records} records were written, {digest.records} are there, or their content differs.",
             _REMEDY,
         )
     return head
+
+
+def check_partitions(head: Head, partitions: int) -> None:
+    """Raise ConfigurationError when the samples topic had other partitions when the head was written."""
+    if head.partitions != partitions:
+        problem = f"are {partitions}, and were {head.partitions} when the ledger of shard {head.shard} was written"
+        raise ConfigurationError([("kafka.topics.samples: its partitions", problem)], _RESHARD)
 
 
 def _unreadable(key: bytes) -> LedgerUntrusted:

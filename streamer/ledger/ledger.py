@@ -23,6 +23,7 @@ from streamer.ledger.codec import (
     PLACE_PREFIX,
     Digest,
     Remembered,
+    check_partitions,
     decode_memory,
     decode_place,
     encode_head,
@@ -81,9 +82,10 @@ class Ledger:
     is reflected in the memory or in what was published before the floor, or lies in a hole.
     """
 
-    def __init__(self, *, shard: int, shards: int, owner: str) -> None:
+    def __init__(self, *, shard: int, shards: int, partitions: int, owner: str) -> None:
         self.shard = shard
         self._shards = shards
+        self._partitions = partitions
         self._owner = owner
         self._sequence = 0
         self._books: dict[str, Book] = {}
@@ -95,17 +97,26 @@ class Ledger:
         self.catalogued = Catalogued()
 
     @classmethod
-    def restore(cls, records: Mapping[bytes, bytes], *, shard: int, shards: int, owner: str) -> Ledger:
+    def restore(cls, records: Mapping[bytes, bytes], *, shard: int, shards: int, partitions: int, owner: str) -> Ledger:
         """The ledger that a shard's state records hold (rule 10); a fresh one when there are none.
+
+        Args:
+            records: the state.
+            shard: which one it is.
+            shards: how many there are.
+            partitions: of the samples topic.
+            owner: in whose name what is written from now on is signed.
 
         Raises:
             LedgerUntrusted: the records cannot be believed; names the key.
+            ConfigurationError: they were written with other shards or partitions.
         """
-        ledger = cls(shard=shard, shards=shards, owner=owner)
+        ledger = cls(shard=shard, shards=shards, partitions=partitions, owner=owner)
         digest = Digest.of(records)
         head = verify(records, shard=shard, shards=shards, digest=digest)
         if head is None:
             return ledger
+        check_partitions(head, partitions)
         ledger._sequence, ledger._digest = head.sequence, digest
         ledger.catalogued = Catalogued.restore(records)
         for key, value in records.items():
@@ -131,12 +142,17 @@ class Ledger:
         self._removed.update(key for key in keys if key not in live)
 
     @classmethod
-    def of_books(cls, books: Mapping[str, Book], *, shard: int, shards: int, owner: str) -> Ledger:
-        """A ledger of books that were made from what was published; its first changes write all of it."""
-        ledger = cls(shard=shard, shards=shards, owner=owner)
+    def of_books(cls, books: Mapping[str, Book], *, shard: int, shards: int, partitions: int, owner: str) -> Ledger:
+        """A ledger of books of which nothing is stored; its first changes write all of it."""
+        ledger = cls(shard=shard, shards=shards, partitions=partitions, owner=owner)
         ledger._books = dict(books)
         ledger._dirty = dict.fromkeys(books)
         return ledger
+
+    @property
+    def books(self) -> Mapping[str, Book]:
+        """The books by group, also of those that no configuration claims now."""
+        return self._books
 
     def place(self, group_id: str) -> Place:
         """A group's place. KeyError when the ledger does not know the group."""
@@ -301,7 +317,14 @@ class Ledger:
             result.update(dict.fromkeys(self._forgotten(self._books[group_id])))
         self._digest.follow(result.items())
         result[HEAD] = encode_head(
-            sealed(self._digest, sequence=self._sequence, shard=self.shard, shards=self._shards, owner=self._owner)
+            sealed(
+                self._digest,
+                sequence=self._sequence,
+                shard=self.shard,
+                shards=self._shards,
+                partitions=self._partitions,
+                owner=self._owner,
+            )
         )
         self._dirty.clear()
         self._removed.clear()

@@ -201,12 +201,12 @@ class Rebuilding:
                 result[series] = certain_ns
         return result
 
-    def ledger(self, *, shard: int, shards: int, owner: str) -> Ledger:
+    def ledger(self, *, shard: int, shards: int, partitions: int, owner: str) -> Ledger:
         """The ledger; its first changes write all of it."""
         books = {group.id: book for group in self.groups if (book := self._book(group)) is not None}
         for series, trace in self.parked.items():
             books[f"{trace.stream}/{series.label}/{series.signal.key}~1"] = self._parked_book(series, trace)
-        return Ledger.of_books(books, shard=shard, shards=shards, owner=owner)
+        return Ledger.of_books(books, shard=shard, shards=shards, partitions=partitions, owner=owner)
 
     def _book(self, group: Group) -> Book | None:
         """The book of a group; None when nothing is known of its stream: then it begins where it is configured to.

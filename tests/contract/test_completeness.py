@@ -73,7 +73,7 @@ class Owner:
 
     def __init__(self, bus: ReadableBus, writer: Writer, group: Group, records: dict[bytes, bytes], name: str) -> None:
         self.group = group
-        self.ledger = Ledger.restore(records, shard=SHARD, shards=SHARDS, owner=name)
+        self.ledger = Ledger.restore(records, shard=SHARD, shards=SHARDS, partitions=12, owner=name)
         self.bulletin = Bulletin(self.ledger, HastyClock())
         self.pipeline = Pipeline(
             ledger=self.ledger,

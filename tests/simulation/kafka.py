@@ -249,6 +249,10 @@ class Bus:
     def membership(self) -> Alone:
         return Alone(self._shards)
 
+    @property
+    def partitions(self) -> int:
+        return PARTITIONS
+
     def partition_of(self, key: bytes) -> int:
         return partition_of(key, PARTITIONS)
 

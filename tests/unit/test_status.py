@@ -154,8 +154,8 @@ def ledger_of(*groups: Group, frontier_s: int = 990, settled_s: int = 870, holes
             holes=[(0, 10 * at, 10 * at + 5, "absent") for at in range(holes)],
         )
         records[place_key(group.id)] = encode_place(place)
-    head = sealed(Digest.of(records), sequence=1, shard=0, shards=1, owner="one")
-    return Ledger.restore(records | {HEAD: encode_head(head)}, shard=0, shards=1, owner="another")
+    head = sealed(Digest.of(records), sequence=1, shard=0, shards=1, partitions=12, owner="one")
+    return Ledger.restore(records | {HEAD: encode_head(head)}, shard=0, shards=1, partitions=12, owner="another")
 
 
 def test_a_summary_has_the_lags_behind_the_services_time() -> None:

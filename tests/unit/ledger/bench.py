@@ -103,7 +103,7 @@ class Bench:
 
     def restored(self) -> Ledger:
         """The ledger that is stored."""
-        return Ledger.restore(dict(self.store), shard=0, shards=4, owner="bench")
+        return Ledger.restore(dict(self.store), shard=0, shards=4, partitions=12, owner="bench")
 
     def configure(self, *groups: Group, start: int = 0, starts: Mapping[int, int] | None = None) -> None:
         """Restart with these groups; new series begin at ``start`` or at their own second of ``starts``."""

@@ -146,7 +146,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_stored_can_be_restored(self) -> None:
-        restored = Ledger.restore(dict(self.world.store), shard=0, shards=1, owner="other")
+        restored = Ledger.restore(dict(self.world.store), shard=0, shards=1, partitions=12, owner="other")
         assert set(restored.members()) == set(self.world.process.ledger.members())
 
     @invariant()

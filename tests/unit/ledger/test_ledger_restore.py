@@ -133,7 +133,7 @@ def test_a_state_without_one_of_its_records_is_refused(seconds: int) -> None:
         records = {key: value for key, value in bench.store.items() if key != missing}
         if records:
             with pytest.raises(LedgerUntrusted, match="head"):
-                Ledger.restore(records, shard=0, shards=4, owner="test")
+                Ledger.restore(records, shard=0, shards=4, partitions=12, owner="test")
 
 
 @pytest.mark.parametrize("value", [1.5, 2**53 + 1, None])
@@ -149,7 +149,7 @@ def test_a_large_commit_is_stored_in_records_that_each_fit_a_message(value: Valu
 
 
 def test_a_fresh_ledger_knows_no_group() -> None:
-    ledger = Ledger.restore({}, shard=0, shards=4, owner="test")
+    ledger = Ledger.restore({}, shard=0, shards=4, partitions=12, owner="test")
     assert (ledger.members(), ledger.entries) == ({}, 0)
     with pytest.raises(KeyError):
         ledger.place("all/raw/0")

@@ -47,7 +47,7 @@ def published(index: int, samples: dict[int, Value], revision: int = 0, *, is_la
 
 def stored(made: Rebuilding) -> dict[bytes, bytes]:
     store: dict[bytes, bytes] = {}
-    fold(store, made.ledger(shard=0, shards=4, owner="rebuild").changes())
+    fold(store, made.ledger(shard=0, shards=4, partitions=12, owner="rebuild").changes())
     return store
 
 
@@ -74,7 +74,7 @@ def test_only_what_may_be_asked_for_again_is_remembered_and_the_newest_sample() 
     made = rebuilding([group], dict.fromkeys(group.series, Scope(since_ns=40 * NS_PER_S)))
     made.take(published(1, every_second(0, 50)))
     made.take(published(2, every_second(0, 20)))
-    assert made.samples == made.ledger(shard=0, shards=4, owner="rebuild").entries == 11
+    assert made.samples == made.ledger(shard=0, shards=4, partitions=12, owner="rebuild").entries == 11
 
 
 def test_a_grid_is_remembered_from_the_beginning_of_the_window_that_is_asked_for_again() -> None:

@@ -148,7 +148,7 @@ class World:
         """Start a process with a configuration; whatever the last one had not committed is gone."""
         self.stream, self.indexes = stream, sorted(indexes)
         series = self._series()
-        ledger = Ledger.restore(dict(self.store), shard=0, shards=1, owner="world")
+        ledger = Ledger.restore(dict(self.store), shard=0, shards=1, partitions=12, owner="world")
         groups = arrange(stream, DATABASE, 0, series, ledger.members())
         start_ns = align_down(self.now_ns - lag_ns - history_ns, stream.quantum_ns)
         ledger.adopt(groups, dict.fromkeys(series, start_ns))
@@ -198,7 +198,7 @@ class World:
             made.take(published)
         self.store = {}
         self.told.clear()  # which gaps were told is lost with the state: those that are open are told again
-        fold(self.store, made.ledger(shard=0, shards=1, owner="rebuild").changes())
+        fold(self.store, made.ledger(shard=0, shards=1, partitions=12, owner="rebuild").changes())
         self.begin(stream, self.indexes, lag_ns=lag_ns)
 
     def ask(self, *, chunk_ns: int, is_poll_due: bool = True) -> None:
