@@ -110,7 +110,7 @@ def ledger(data: bytes) -> None:
     for key in state:
         if state[key] != data:
             with suppress(LedgerUntrusted):
-                Ledger.restore({**state, key: data}, shard=0, shards=4, owner="fuzz")
+                Ledger.restore({**state, key: data}, shard=0, shards=4, partitions=12, owner="fuzz")
                 raise AssertionError("a record that was altered was believed")
     with suppress(LedgerUntrusted):
         verify({data: b""}, shard=0, shards=4)

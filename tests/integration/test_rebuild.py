@@ -41,7 +41,7 @@ BEHAVIOUR = Behaviour(
 def configuration(kind: str, path: Path, url: str, start_ns: int, servers: str) -> dict[str, Any]:
     policies = {"all": True, "poll_interval": "300ms", "overlap": "1s", "lookback": ["2s", "5s"]}
     prefix = uuid.uuid4().hex[:8]
-    topics = ("samples", "state", "completeness", "signals", "gaps")
+    topics = ("samples", "state", "shards", "completeness", "signals", "gaps")
     return {
         "source": {"base_url": url, "client_id": "demo", "client_secret": "demo"},
         "streams": [
