@@ -54,6 +54,10 @@ torture: $(VENV)/.dev ## Kill the daemon, and then the broker, KILLS times (50 u
 memory: $(VENV)/.dev ## Watch the daemon's memory under faults FOR=1h: it must stay within 5 %
 	$(BIN)/python -m tests.torture.memory $(or $(FOR),1h)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.fuzz ## Search each thing that is read from outside for surprises, for so long each: make fuzz FOR=60s
+	for target in $$($(BIN)/python -m tests.fuzz); do $(BIN)/python -m tests.fuzz "$$target" "$(or $(FOR),60s)"; done
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format and types
 	$(BIN)/ruff check .
@@ -121,6 +125,7 @@ requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev \
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what builds left
@@ -153,6 +158,11 @@ $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN
 # What the tests of the chart need comes on top of the rest, and goes when that is made again.
 $(VENV)/.deploy: requirements/deploy.txt $(VENV)/.dev
 	$(INSTALL) --require-hashes -r requirements/deploy.txt
+	touch $@
+
+# What fuzzing needs goes likewise.
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
+	$(INSTALL) --require-hashes -r requirements/fuzz.txt
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python

@@ -117,8 +117,14 @@ def shown_path(path: KeyPath, raw: Mapping[str, Any]) -> str:
         names = [stream.get("name") if isinstance(stream, dict) else None for stream in raw["streams"]]
         name = names[path[1]]
         if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) and names.count(name) == 1:
-            return ".".join([f"streams[{name}]", *map(str, path[2:])])
-    return ".".join(map(str, path))
+            return ".".join([f"streams[{name}]", *map(_shown_key, path[2:])])
+    return ".".join(map(_shown_key, path))
+
+
+def _shown_key(key: str | int) -> str:
+    """A key up to where it cannot be one: without a blank behind the colon the value is read as a part of it."""
+    shown = re.split(r"\W", str(key), maxsplit=1, flags=re.ASCII)[0][:64]
+    return shown if shown == str(key) else f"{shown}…"
 
 
 def _parsed(text: str) -> Any:

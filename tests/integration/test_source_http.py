@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from streamer.clock import ServiceTime, SystemClock
 from streamer.errors import ConfigurationError, QueryFailed, SourceUnreachable
 from streamer.source.client import ApiClient
-from streamer.source.http_transport import HttpTransport
+from streamer.source.credentials import token_request
+from streamer.source.http_transport import BRIEF_BODY_BYTES, HttpTransport
 from streamer.source.throttle import Throttle
 from streamer.source.token import TokenSource
 from streamer.source.transport import Request
@@ -139,6 +140,26 @@ async def test_a_body_is_bounded_by_what_it_decompresses_to(size: int) -> None:
         else:
             with pytest.raises(QueryFailed, match="1048576"):
                 await transport.send(ASK)
+
+
+@pytest.mark.parametrize("size", [BRIEF_BODY_BYTES, BRIEF_BODY_BYTES + 1])
+async def test_of_an_error_no_more_is_read_than_says_why_and_its_status_counts(size: int) -> None:
+    async def complain(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=503, body=b" " * size, content_type="application/problem+json")
+
+    async with serving(complain) as base_url, transport_to(base_url) as transport:
+        reply = await transport.send(ASK)
+    assert (reply.status, len(reply.body)) == (503, size if size == BRIEF_BODY_BYTES else 0)
+
+
+async def test_an_answer_that_has_to_be_brief_is_bounded_accordingly() -> None:
+    async def tell_all(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b" " * (BRIEF_BODY_BYTES + 1), content_type="application/json")
+
+    async with serving(tell_all) as base_url, transport_to(base_url) as transport:
+        assert len((await transport.send(ASK)).body) == BRIEF_BODY_BYTES + 1
+        with pytest.raises(QueryFailed, match=str(BRIEF_BODY_BYTES)):
+            await transport.send(token_request("form", "c", SecretStr(SECRET)))
 
 
 async def test_a_body_whose_encoding_is_broken_is_a_failed_query() -> None:

@@ -1,7 +1,8 @@
 """An API that means harm, on loopback: whatever can be wrong with an answer, byte for byte.
 
 The first segment of a path says what is done to whoever asks below it; a token is always minted, unless the token is
-what is attacked. ``BODIES`` are well-formed HTTP with a body that is not, ``WIRES`` are not even HTTP.
+what is attacked. ``BODIES`` are well-formed HTTP with a body that is not, ``WIRES`` are not even HTTP. Below ``PLANT``
+there is a catalogue, and each query meets the next of ``IN_TURN``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from functools import cache
-from itertools import islice
+from itertools import cycle, islice
 from threading import Thread
 
 MIB = 1024 * 1024
@@ -25,7 +27,7 @@ Chunks = Iterator[bytes | float]
 
 
 def head(*headers: str, status: str = "200 OK", content_type: str = "application/json") -> bytes:
-    lines = (f"HTTP/1.1 {status}", "Date: Fri, 16 Jan 2026 12:10:00 GMT", f"Content-Type: {content_type}", *headers)
+    lines = (f"HTTP/1.1 {status}", f"Date: {formatdate(usegmt=True)}", f"Content-Type: {content_type}", *headers)
     return "\r\n".join((*lines, "Connection: close", "", "")).encode()
 
 
@@ -214,6 +216,39 @@ TOKENS: dict[str, bytes] = {
 
 GOOD_TOKEN = b'{"access_token":"b3arer-of-the-hour","expires_in":3600}'
 
+PLANT = "plant"
+PLANT_SIGNALS = 12
+IN_TURN: tuple[Callable[[], Chunks], ...] = (
+    lambda: whole(
+        b'{"detail":"%b\\u001b[2J\\r\\nall is well\\u202e"}' % GOOD_TOKEN.replace(b'"', b"'"),
+        status="400 No\x1b[2J",
+        content_type="application/problem+json",
+    ),
+    *(
+        BODIES[name]
+        for name in (
+            "bomb_of_gzip_at_once",
+            "deep_arrays_in_a_row",
+            "error_of_30_megabytes",
+            "html_called_json",
+            "invalid_utf_8",
+            "redirect",
+            "zeros",
+        )
+    ),
+    *(
+        WIRES[name]
+        for name in ("chunk_of_garbage", "length_too_long", "nothing", "status_line_of_garbage", "two_lengths")
+    ),
+)
+"""An answer for each query of a daemon; none of them goes on without end."""
+
+
+def _catalogue() -> Chunks:
+    name = '"\\u001b[2Jname\\n{}\\u202e"'
+    entries = (f'{{"databaseId":7,"index":{index},"tag":{name},"name":{name}}}' for index in range(PLANT_SIGNALS))
+    return whole(listed(entry.encode() for entry in entries))
+
 
 class HostileApi:
     """A server of attacks, and what was asked of it: ``requests`` holds the heads of all requests."""
@@ -221,6 +256,7 @@ class HostileApi:
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.url = ""
+        self._turns = cycle(IN_TURN)
 
     def paths(self, attack: str) -> list[str]:
         """What was asked below an attack's name."""
@@ -232,7 +268,7 @@ class HostileApi:
             asked = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(asked)
             _, attack, rest = asked.split(" ", 2)[1].split("/", 2)
-            for chunk in _chunks(attack, rest):
+            for chunk in self._chunks(attack, rest):
                 if isinstance(chunk, bytes):
                     writer.write(chunk)
                     await writer.drain()
@@ -243,13 +279,12 @@ class HostileApi:
         finally:
             writer.close()
 
-
-def _chunks(attack: str, rest: str) -> Chunks:
-    if not rest.endswith("auth/token"):
+    def _chunks(self, attack: str, rest: str) -> Chunks:
+        if rest.endswith("auth/token"):
+            return whole(TOKENS[attack.removeprefix("token_")] if attack.startswith("token_") else GOOD_TOKEN)
+        if attack == PLANT:
+            return _catalogue() if rest.endswith("measurements") else next(self._turns)()
         return (BODIES | WIRES).get(attack, lambda: whole(b"[]"))()
-    if attack.startswith("token_"):
-        return whole(TOKENS[attack.removeprefix("token_")])
-    return whole(GOOD_TOKEN)
 
 
 @contextmanager

@@ -186,6 +186,8 @@ def test_all_problems_of_all_sections_are_raised_at_once(tmp_path: Path) -> None
         "source: {client_id: demo, client_secret: 'sesame-open",
         "source: {client_id: demo, client_secret: sesame-open, client_secret_file: x, base_url: 'http://u:sesame-open@h/'}",
         "source: {client_id: demo, client_secret: %sesame-open}",
+        "source: {client_id: demo, client_secret:sesame-open}",
+        "source: {client_id: demo, client_secret:'sesame-open'}",
         "sesame-open",
         "kafka: {sasl_password: sesame-open, sasl_username: sesame-open}",
     ],
