@@ -99,6 +99,21 @@ class Monitor(Values):
     labels: Labels
 
 
+class PrometheusRule(Values):
+    """Alerts."""
+
+    enabled: bool
+    labels: Labels
+    runbook: Annotated[str, Field(min_length=1)]
+
+
+class Dashboard(Values):
+    """The dashboard."""
+
+    enabled: bool
+    labels: Labels
+
+
 class Strimzi(Values):
     """Objects of Strimzi."""
 
@@ -121,6 +136,8 @@ class ChartValues(Values):
     autoscaling: Autoscaling
     network_policy: NetworkPolicy
     monitor: Monitor
+    prometheus_rule: PrometheusRule
+    dashboard: Dashboard
     strimzi: Strimzi
     topology_spread_constraints: Objects
     termination_grace_period_seconds: Annotated[int, Field(ge=10)]

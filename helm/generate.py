@@ -1,4 +1,4 @@
-"""Write what of the chart is made from something else: the schema of its values, its README, Kafka's topics.
+"""Write what of the chart is made from something else: the schema of its values, its README, topics, the dashboard.
 
 The schema's ``config`` is the program's own settings, the rest is ``chart_values.py``; what each key means is told by
 the comments in ``config/reference.yaml`` and ``values.yaml``. ``make chart`` runs this, a test finds what is stale.
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from helm.chart_values import ChartValues
+from helm.dashboard import dashboard
 from streamer.bus.kafka_topics import Shape, shapes
 from streamer.config import Settings, TopicSettings
 
@@ -174,6 +175,7 @@ def outputs() -> dict[Path, str]:
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "README.md": readme(),
         CHART / "files" / "topics.yaml": "# Written by make chart.\n" + yaml.safe_dump(topics(), sort_keys=False),
+        CHART / "files" / "dashboard.json": json.dumps(dashboard(), indent=1) + "\n",
     }
 
 

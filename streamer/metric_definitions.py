@@ -227,7 +227,12 @@ ENTRIES = Definition(
 LEDGER_BYTES = Definition(
     *("Ledger", "ledger_bytes", "gauge", "bytes", ()),
     "What they take of bus.ledger_memory, at most.",
-    "When it is full, live reading waits: raise bus.ledger_memory or shorten lookback.",
+    "See StreamerLedgerFull in the runbook.",
+)
+LEDGER_LIMIT = Definition(
+    *("Ledger", "ledger_limit_bytes", "gauge", "bytes", ()),
+    "What they may take: bus.ledger_memory.",
+    "Raise it together with the memory of the pod.",
 )
 
 READY = Definition(

@@ -81,6 +81,7 @@ class StateCollector(Collector):
         yield _gauge(defined.SHARDS, {(): self._settings.bus.shards})
         yield _gauge(defined.ENTRIES, {(): snapshot.ledger_entries})
         yield _gauge(defined.LEDGER_BYTES, {(): snapshot.ledger_bytes})
+        yield _gauge(defined.LEDGER_LIMIT, {(): int(self._settings.bus.ledger_memory)})
         yield _gauge(defined.READY, {(): snapshot.ready})
         yield _gauge(defined.CLOCK_SKEW, {(): nan if snapshot.clock_skew_s is None else snapshot.clock_skew_s})
         yield _gauge(defined.BUILD, {(__version__, platform.python_version(), self._settings.bus.kind): 1})

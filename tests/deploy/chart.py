@@ -45,6 +45,14 @@ MATRIX: dict[str, dict[str, Any]] = {
         "networkPolicy": {"ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
     },
     "service-monitor": {"monitor": {"kind": "ServiceMonitor"}},
+    "alerts": {
+        "prometheusRule": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "runbook": "https://wiki.example/runbook",
+        },
+    },
+    "dashboard": {"dashboard": {"enabled": True}},
     "strimzi": {"strimzi": {"enabled": True, "cluster": "plant"}, "config": {"kafka": SCRAM | {"sasl_username": None}}},
     "strimzi-tls": {
         "strimzi": {"enabled": True, "cluster": "plant"},

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import yaml
 
+from helm.dashboard import dashboard
 from streamer.bus.kafka_topics import shapes
 from streamer.config import load_settings
 from tests.deploy.chart import CHART, MATRIX, SCRAM, STREAM, VALUES, kinds, merged, objects, only, templates
 
 pytestmark = pytest.mark.chart
 
-CUSTOM = {"PodMonitor", "ServiceMonitor", "KafkaTopic", "KafkaUser"}
+CUSTOM = {"PodMonitor", "ServiceMonitor", "PrometheusRule", "KafkaTopic", "KafkaUser"}
 KUBERNETES = "1.35"
 SQLITE = MATRIX["sqlite"]
 
@@ -25,7 +27,7 @@ def pods(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def configuration(more: dict[str, Any]) -> dict[str, Any]:
-    text = only(objects(more), "ConfigMap")["data"]["streamer.yaml"]
+    text = only(objects(more), "ConfigMap", "plant-powerp-streamer")["data"]["streamer.yaml"]
     return dict(yaml.safe_load(text))
 
 
@@ -222,8 +224,23 @@ def test_optional_objects_are_made_only_when_asked_for() -> None:
     assert kinds() == always | {"NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
     assert kinds(MATRIX["pod-monitor"]) - kinds() == {"PodMonitor"}
     assert kinds(MATRIX["service-monitor"]) - kinds() == {"ServiceMonitor"}
+    assert kinds(MATRIX["alerts"]) - kinds() == {"PrometheusRule"}
     assert kinds(MATRIX["autoscaling"]) - kinds() == {"HorizontalPodAutoscaler"}
     assert kinds(MATRIX["strimzi"]) - kinds() == {"KafkaTopic", "KafkaUser"}
+
+
+def test_alerts_are_those_of_the_file_and_link_to_the_runbook_that_was_named() -> None:
+    (rule,) = (one for one in objects(MATRIX["alerts"]) if one["kind"] == "PrometheusRule")
+    text = (CHART / "files" / "rules.yaml").read_text("utf-8")
+    assert rule["spec"] == yaml.safe_load(text.replace("docs/runbook.md", "https://wiki.example/runbook"))
+    assert "https://wiki.example/runbook#streamerdown" in yaml.safe_dump(rule)
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_the_dashboard_is_the_generated_one_where_grafanas_sidecar_looks_for_it() -> None:
+    made = only(objects(MATRIX["dashboard"]), "ConfigMap", "-dashboard")
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(made["data"]["powerp-streamer.json"]) == dashboard()
 
 
 def test_replicas_are_left_to_the_autoscaler_when_there_is_one() -> None:
@@ -288,6 +305,8 @@ def test_strimzis_objects_follow_names_that_the_configuration_gives() -> None:
         ({"replica": 2}, "additional properties 'replica'"),
         ({"replicas": 0}, "/replicas"),
         ({"monitor": {"kind": "Probe"}}, "/monitor/kind"),
+        ({"prometheusRule": {"runbook": ""}}, "/prometheusRule/runbook"),
+        ({"dashboard": {"enable": True}}, "/dashboard': additional properties 'enable'"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"replicas": 5}, "replicas: 5 pods share 4 shards"),
         ({"autoscaling": {"enabled": True, "maxReplicas": 9}}, "autoscaling.maxReplicas: 9 pods share 4 shards"),

@@ -102,6 +102,7 @@ def test_a_scrape_reads_how_everything_stands() -> None:
     assert read["streamer_shards_configured"] == {(): 4}
     assert read["streamer_ledger_entries"] == {(): 21}
     assert read["streamer_ledger_bytes"] == {(): 840}
+    assert read["streamer_ledger_limit_bytes"] == {(): 256 * 2**20}
     assert read["streamer_ready"] == {(): 1}
     assert read["streamer_clock_skew_seconds"] == {(): -0.25}
 
