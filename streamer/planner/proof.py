@@ -31,9 +31,6 @@ REFUTED_FOR = 200
 REPEATED_ROWS = 200
 """So many rows twice in a row, for windows that differ in length, look like a cap."""
 
-EVEN_SPACINGS = 4
-"""A signal that shows nothing for so many of its usual distances at an end of the window may have been cut there."""
-
 YOUNG_NS = 3 * NS_PER_S
 """What is younger may arrive between two questions, and is not compared; nor is what is within a shorter overlap."""
 
@@ -122,7 +119,8 @@ class Proof:
         A cap takes away what is newest, what is oldest, or the last signals; one of the two ends shows each.
         """
         old, quantum_ns = _old_part(query), query.group.stream.quantum_ns
-        longest_ns = min((old.end_ns - old.start_ns) // PIECE_SHARE, self._proved_ns)
+        trusted_ns = TRUSTED_NS if doubt is Doubt.GRID else self._proved_ns  # it may be thinned out since then
+        longest_ns = min((old.end_ns - old.start_ns) // PIECE_SHARE, trusted_ns)
         piece_ns = max(align_down(longest_ns, quantum_ns), quantum_ns)
         ends = [
             Interval(old.start_ns, old.start_ns + piece_ns),
@@ -216,7 +214,8 @@ def _within(column: Column | None, window: Interval) -> set[int]:
 def is_even(query: Query, answer: Answer, known_ns: Mapping[int, Sequence[int]]) -> bool:
     """Whether every signal that was asked for has rows from end to end, as close together as those that are known.
 
-    Then nothing was cut or thinned out, and no shorter question is needed to see that.
+    Then nothing was cut or thinned out, and no shorter question is needed to see that. One row that is cut leaves more
+    than the usual distance at its end of the window.
     """
     old = _old_part(query)
     for series in query.series:
@@ -226,7 +225,7 @@ def is_even(query: Query, answer: Answer, known_ns: Mapping[int, Sequence[int]])
             return False
         spacing_ns, instants_ns = _spacing(known), column.instants_ns
         gap_ns = max(instants_ns[0] - old.start_ns, old.end_ns - instants_ns[-1])
-        if gap_ns > EVEN_SPACINGS * spacing_ns or len(instants_ns) * spacing_ns * 5 < 4 * (old.end_ns - old.start_ns):
+        if gap_ns > spacing_ns or len(instants_ns) * spacing_ns * 5 < 4 * (old.end_ns - old.start_ns):
             return False
     return True
 

@@ -240,7 +240,7 @@ def test_rows_from_end_to_end_at_the_usual_distance_need_no_proof() -> None:
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest", "signals"])
-@pytest.mark.parametrize("cap", [137, 1000, 1700])
+@pytest.mark.parametrize("cap", [137, 1000, 1799])
 def test_rows_that_end_early_are_doubted_however_usual_their_distance(cap: int, order: str) -> None:
     query = asked(0, 600)
     assert Proof().doubt(query, Service(cap=cap, order=order).answer(query), KNOWN) is Doubt.LENGTH
@@ -254,3 +254,9 @@ def test_a_signal_of_which_too_little_is_known_needs_proof() -> None:
 def test_rows_at_twice_the_usual_distance_need_proof() -> None:
     query = asked(0, 600)
     assert Proof().doubt(query, Service(period=2).answer(query), KNOWN) is Doubt.LENGTH
+
+
+def test_a_grid_is_compared_with_a_window_that_no_service_thins_out() -> None:
+    proof = Proof()
+    assert believed(proof, asked(0, 800), Service())
+    assert not believed(proof, asked(800, 1600), Service(raw=30), KNOWN)
