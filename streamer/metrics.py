@@ -5,7 +5,7 @@ What each metric means is told by ``metric_definitions``.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from streamer import metric_definitions as defined
 from streamer.delays import Delays
@@ -20,6 +20,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        # Else the client shows a second series for each counter: when it began.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.published = self._counter(defined.PUBLISHED)
         self.late = self._counter(defined.LATE)

@@ -16,9 +16,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from streamer.metric_definitions import CATALOGUE
 from streamer.simulator.plants import SYNTHETIC
 from tests.support.program import (
     ENDED_WITHIN_S,
@@ -290,6 +293,15 @@ def test_status_live_tells_a_running_daemon_from_one_that_ended(tmp_path: Path, 
     code, stdout, stderr = site.ended("status", "--live")
     assert (code, stdout) == (75, "")
     assert f"127.0.0.1:{port}" in stderr
+
+
+def test_metrics_of_a_running_daemon_are_those_of_the_catalogue(site: Site) -> None:
+    with site.started("run") as command:
+        wait_for(lambda: site.published() > 0)
+        (started,) = command.logged("daemon.started")
+        with urlopen(f"{started['status']}/metrics", timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    assert {family.name: family.type for family in families} == {one.full_name: one.kind for one in CATALOGUE}
 
 
 def test_signals_lists_the_catalogue_a_line_each_with_their_streams(site: Site) -> None:

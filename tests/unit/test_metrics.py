@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from prometheus_client import generate_latest
 
 from streamer.config import Settings
 from streamer.metric_definitions import CATALOGUE
@@ -58,6 +59,15 @@ def test_a_process_exposes_the_catalogue_and_nothing_else() -> None:
     metrics.registry.register(StateCollector(Shown(), Shown(), Shown(), SETTINGS))
     families = {family.name: (family.type, family.documentation, family.unit) for family in metrics.registry.collect()}
     assert families == {one.full_name: (one.kind, one.meaning, "") for one in CATALOGUE}
+
+
+def test_every_series_that_is_shown_has_a_name_of_the_catalogue() -> None:
+    metrics = Metrics()
+    metrics.registry.register(StateCollector(Shown(), Shown(), Shown(), SETTINGS))
+    metrics.published.labels("pv").inc()
+    metrics.end_to_end.observe("pv", [0], 1)
+    shown = {line.split("{")[0].split(" ")[0] for line in generate_latest(metrics.registry).decode().splitlines()}
+    assert shown - {"#"} <= {name for one in CATALOGUE for name in one.exposed_names}
 
 
 @pytest.mark.parametrize("one", CATALOGUE, ids=lambda one: one.name)
