@@ -58,6 +58,14 @@ memory: $(VENV)/.dev ## Watch the daemon's memory under faults FOR=1h: it must s
 fuzz: $(VENV)/.fuzz ## Search each thing that is read from outside for surprises, for so long each: make fuzz FOR=60s
 	for target in $$($(BIN)/python -m tests.fuzz); do $(BIN)/python -m tests.fuzz "$$target" "$(or $(FOR),60s)"; done
 
+.PHONY: soak
+soak: $(VENV)/.dev ## Simulate HOURS of virtual time (50 unless told), and print what happened in them
+	$(BIN)/python -m tests.simulation --hours $${HOURS:-50}
+
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Take rules away, one at a time, and prove that the simulation notices each
+	$(BIN)/python -m tests.simulation.gate
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, format and types
 	$(BIN)/ruff check .

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from streamer.bus.membership import Alone
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
 from streamer.errors import BusUnreachable
+from streamer.ownership import Membership
 from tests.simulation.processes import Gate
 from tests.simulation.swarm import Swarm
 
@@ -238,16 +238,17 @@ class Producer:
 class Bus:
     """The bus of one process: the real writer on modelled producers."""
 
-    def __init__(self, kafka: Kafka, gate: Gate, shards: int) -> None:
+    def __init__(self, kafka: Kafka, gate: Gate, shards: int, membership: Membership) -> None:
         self._kafka = kafka
         self._gate = gate
         self._shards = shards
+        self._membership = membership
 
     async def open(self) -> None:
         await self._reached()
 
-    def membership(self) -> Alone:
-        return Alone(self._shards)
+    def membership(self) -> Membership:
+        return self._membership
 
     @property
     def partitions(self) -> int:

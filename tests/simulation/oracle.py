@@ -85,6 +85,8 @@ class Oracle:
                 raise Violation(f"{about} was never shown ({sample})")
         elif instant_ns % self._shape.period_ns:
             raise Violation(f"{about}: a window off the grid")
+        elif instant_ns + self._shape.period_ns > self._service.now_ns() + max(0, self._service.skew_ns()):
+            raise Violation(f"{about}: a window that is not over")
         self._check_late(event, instant_ns)
         chain.append(event.value)
 

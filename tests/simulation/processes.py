@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from streamer.daemon import Daemon
 from streamer.metrics import Metrics
 from streamer.source.client import ApiClient
+from tests.support.group import Group
 from tests.support.virtual_time import VirtualClock
 
 MOST_DRIFT_PPM = 50
@@ -34,6 +35,10 @@ class Gate:
 
     def freeze(self) -> None:
         self._thawed.clear()
+
+    @property
+    def is_frozen(self) -> bool:
+        return not self._thawed.is_set()
 
     def thaw(self) -> None:
         self._thawed.set()
@@ -83,6 +88,21 @@ class Host:
             self._stands_at_ns = None
 
 
+class Replica:
+    """A process's membership in the group of replicas; what it does not say cannot be heard."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self.member = group.member()
+
+    def silence(self) -> None:
+        self._group.silence(self.member)
+
+    async def thaw(self) -> None:
+        if self.member.owner is not None:
+            await self._group.thaw(self.member)
+
+
 @dataclass(slots=True)
 class Doom:
     """When a process dies: at the ``countdown``-th time that it is at a failpoint, or after so many steps.
@@ -99,6 +119,7 @@ class Process:
     """A daemon and what can be done to it.
 
     Args:
+        membership: in the group of replicas.
         note: told of a death that was waited for.
     """
 
@@ -110,6 +131,7 @@ class Process:
         api: ApiClient,
         daemon: Daemon,
         metrics: Metrics,
+        membership: Replica | None,
         note: Callable[[str], None],
     ) -> None:
         self.number = number
@@ -118,6 +140,7 @@ class Process:
         self.daemon = daemon
         self._api = api
         self.metrics = metrics
+        self.membership = membership
         self._note = note
         self._doom: Doom | None = None
         self.task: asyncio.Task[None]
@@ -137,7 +160,21 @@ class Process:
         """As by SIGKILL: nothing of it reaches the world from this moment on."""
         if not self.gate.is_dead:
             self.gate.is_dead = True
+            if self.membership is not None:
+                self.membership.silence()
             self.task.cancel()
+
+    def freeze(self) -> None:
+        """As by SIGSTOP: nothing passes, no heartbeat is sent."""
+        self.gate.freeze()
+        if self.membership is not None:
+            self.membership.silence()
+
+    async def thaw(self) -> None:
+        """It goes on, and finds that others may have its shards."""
+        self.gate.thaw()
+        if self.membership is not None and not self.gate.is_dead:
+            await self.membership.thaw()
 
     def doomed(self, doom: Doom) -> None:
         """It will die when that comes to pass; an earlier doom is forgotten."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from random import Random
 from typing import Any
@@ -31,6 +32,10 @@ TIMEOUT_S = 30.0
 TOKEN_LIFE_S = 300
 ROUNDED_S = 0.001
 TOKEN_PATH = "v1/auth/token"
+NEVER_UNCHANGED = (400, 403, 404)
+SOON_S = 0.9
+"""A refused question may be asked again when a pause is over, of a second at least."""
+
 URL = "https://tenant.example/rt-api/api/"
 
 
@@ -40,9 +45,15 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Told(Reply):
-    """A reply that knows what it is about, for the oracle; the daemon does not look."""
+    """A reply that knows more than the daemon looks at, for the oracle.
+
+    Attributes:
+        about: what an answer to a query is about.
+        closed_s: for how long nothing may be asked.
+    """
 
     about: About | None = None
+    closed_s: float = 0.0
 
 
 class Service:
@@ -135,6 +146,8 @@ class Service:
         if request.content_type != "application/x-www-form-urlencoded":
             return self.problem(400, self.secret)
         [sent] = parse_qs(request.body.get_secret_value())["client_secret"]
+        if self.swarm.strikes("status_500"):
+            return self.problem(500, sent)
         if sent != self.secret:
             return self.problem(401, sent)
         token = f"{SECRET_MARK}-{self.random.randrange(10**12)}"
@@ -169,7 +182,9 @@ class Service:
         form = self.random.choice(["none", "seconds", "date", "garbage"])
         date = formatdate(self.date_s() + wait_s, usegmt=True)
         forms = {"none": None, "seconds": str(wait_s), "date": date, "garbage": "soon"}
-        return self.problem(status, bearer, forms[form])
+        reply = self.problem(status, bearer, forms[form])
+        is_told = form == "seconds" or (form == "date" and reply.date_ns is not None)
+        return replace(reply, closed_s=float(wait_s) if is_told else 0.0)
 
     def _catalogue(self) -> bytes:
         return orjson.dumps(
@@ -257,6 +272,7 @@ class Line:
         self._gate = gate
         self._in_flight = 0
         self._closed_until_s = 0.0
+        self._refused_at_s: dict[str, float] = {}
 
     async def send(self, request: Request) -> Reply:
         await self._gate.passed()
@@ -266,6 +282,10 @@ class Line:
             raise Violation(f"a request {self._closed_until_s - self._service.now_s():.3f} s before Retry-After allows")
         if self._in_flight >= MOST_IN_FLIGHT:
             raise Violation(f"{self._in_flight + 1} requests of one process in flight")
+        if request.body is not None:
+            refused_s = self._refused_at_s.pop(request.body.get_secret_value(), -math.inf)
+            if self._service.now_s() - refused_s < SOON_S:
+                raise Violation("a question that was refused is asked again unchanged")
         self._in_flight += 1
         try:
             reply = await self._carried(request)
@@ -273,9 +293,11 @@ class Line:
             self._in_flight -= 1
         if reply.about is not None:
             self._service.shown.deliver(reply.about)
-        if reply.retry_after_s is not None:
-            until_s = self._service.now_s() + reply.retry_after_s - ROUNDED_S
-            self._closed_until_s = max(self._closed_until_s, until_s)
+        now_s = self._service.now_s()
+        if reply.closed_s:
+            self._closed_until_s = max(self._closed_until_s, now_s + reply.closed_s - ROUNDED_S)
+        if reply.status in NEVER_UNCHANGED and request.body is not None:
+            self._refused_at_s[request.body.get_secret_value()] = now_s
         return reply
 
     async def _carried(self, request: Request) -> Told:

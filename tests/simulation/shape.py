@@ -29,6 +29,7 @@ class Shape:
     group_size: int = 3
     shards: int = 2
     catch_up: str = "oldest_first"
+    replicas: int = 1
     nulls: str = "skip"
     headers: str = "none"
     commit_interval_ms: int = 50
@@ -48,6 +49,7 @@ class Shape:
             settle_s=random.choice([0, 0, 2, 7]),
             group_size=random.randrange(1, 7),
             shards=random.choice([1, 2, 2, 4]),
+            replicas=random.choice([1, 1, 2, 3]),
             nulls=random.choice(["skip", "skip", "publish"]),
             headers=random.choice(["none", "none", "cloudevents"]),
             commit_interval_ms=random.choice([0, 50, 50, 1000]),

@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from pydantic import SecretStr
 
 from streamer import failpoints
+from streamer.bus.membership import Alone
 from streamer.clock import ServiceTime
 from streamer.daemon import Daemon
 from streamer.errors import ShardTaken
@@ -28,15 +29,19 @@ from tests.simulation.chronicle import SECRET_MARK, Chronicle, daemon_heard
 from tests.simulation.kafka import Bus, Kafka, Logged
 from tests.simulation.oracle import Oracle
 from tests.simulation.plant import RAW, RESAMPLED, Plant
-from tests.simulation.processes import MOST_DRIFT_PPM, Gate, Host, Process, passed
+from tests.simulation.processes import MOST_DRIFT_PPM, Gate, Host, Process, Replica, passed
 from tests.simulation.service import Line, Service, Violation
 from tests.simulation.shape import Shape
 from tests.simulation.swarm import Swarm
 from tests.simulation.witness import Witness
+from tests.support.group import Group
 from tests.support.virtual_time import VirtualClock
 
 DRAINED_WITHIN_S = 10.0
 """SIGTERM to exit 0."""
+
+COMMITS_WITHIN_S = 240.0
+"""Longer than every pause that a process makes by itself: 60 s after failures, 20 s for Retry-After, 30 s of polls."""
 
 FRESH_WITHIN_S = 20.0
 """How long ago the newest sample that must have arrived in health was shown, polls aside."""
@@ -72,7 +77,10 @@ class World:
         self.processes: list[Process] = []
         self._seed = seed
         self._born = 0
-        self.reconfigure(RAW, shape.group_size)
+        self._group = Group(shape.shards)
+        self._calm_since_s = self._committed_s = 0.0
+        self._calm: tuple[object, ...] = ()
+        self.reconfigure(self.random.choice([RAW, RAW, RAW[2:]]), shape.group_size)
         self._keeper = asyncio.create_task(self._keep_alive())
 
     def begin(self) -> Process:
@@ -84,17 +92,19 @@ class World:
         line = Line(self.service, gate)
         tokens = TokenSource(line, "id", self._read_secret, host, on_token=register_secret)
         throttle = Throttle(host, random, max_in_flight=4)
+        replica = Replica(self._group) if self.shape.replicas > 1 else None
+        membership = Alone(self.shape.shards) if replica is None else replica.member
         api = WatchedClient(line, tokens, throttle, service_time, host, random=random)
         daemon = Daemon(
             self._settings,
             api=api,
-            bus=Bus(self.kafka, gate, self.shape.shards),
+            bus=Bus(self.kafka, gate, self.shape.shards, membership),
             service_time=service_time,
             clock=host,
             metrics=metrics,
             random=random,
         )
-        process = Process(self._born, gate, host, api, daemon, metrics, self.chronicle.note)
+        process = Process(self._born, gate, host, api, daemon, metrics, replica, self.chronicle.note)
         self.chronicle.note(f"process {process.number} begins")
         process.start()
         self.processes.append(process)
@@ -115,20 +125,25 @@ class World:
     async def replace(self, process: Process, *, frozen_s: float, patience_s: float) -> None:
         """Another process takes over, from a frozen one if frozen at all: it must notice, and end or be ended."""
         if frozen_s:
-            process.gate.freeze()
+            process.freeze()
         self.begin()
         await asyncio.sleep(frozen_s)
-        process.gate.thaw()
+        if frozen_s:
+            await process.thaw()
         await asyncio.wait([process.task], timeout=patience_s)
         await self.kill(process)
 
     async def suspend(self, process: Process, seconds: float) -> None:
         """The host stands still, its monotonic clock too."""
-        process.gate.freeze()
+        process.freeze()
         process.host.suspend()
         await asyncio.sleep(seconds)
         process.host.resume()
-        process.gate.thaw()
+        await process.thaw()
+
+    def silence(self, index: int, seconds: float) -> None:
+        """The service leaves a signal out of all its answers for a while, and says nothing of it."""
+        self.service.silent[index] = self.service.now_s() + seconds
 
     def reconfigure(self, raw: Sequence[int], group_size: int) -> None:
         """Whatever begins from now on has these raw signals, in groups of this size."""
@@ -162,9 +177,11 @@ class World:
         now_ns = self.service.now_ns()
         until_ns = now_ns - int(self.shape.slack_s * NS_PER_S)
         self.violations += self.oracle.missing((*RAW, *RESAMPLED), until_ns)
-        since_ns = now_ns - int((FRESH_WITHIN_S + 2 * self.shape.poll_s) * NS_PER_S)
+        is_live = self.shape.overlap_s * NS_PER_S > self.service.skew_ns() + NS_PER_S // 2
+        patience_s = FRESH_WITHIN_S + 2 * self.shape.poll_s
+        since_ns = now_ns - int(patience_s * NS_PER_S) if is_live else until_ns  # else the first revisit finds them
         self.violations += [
-            f"{index}: no fresh sample arrives" for index in REGULAR if not self.oracle.is_fresh(index, since_ns)
+            f"{index}: no fresh sample" for index in REGULAR if not self.oracle.is_fresh(index, since_ns)
         ]
 
     async def end(self) -> None:
@@ -174,6 +191,7 @@ class World:
             self._inspect(process)
             process.die()
         await asyncio.gather(self._keeper, *(process.task for process in self.processes), return_exceptions=True)
+        await self._group.ended()
 
     def violated(self, what: str) -> None:
         """The daemon did what it must never do."""
@@ -189,9 +207,21 @@ class World:
             for process in [process for process in self.processes if process.task.done()]:
                 self.processes.remove(process)
                 self._look_at(process)
-            if not self.processes:
+            while len(self.processes) < self.shape.replicas:
                 self.begin()
+            self._check_lively()
             await asyncio.wait([process.task for process in self.processes], timeout=0.5)
+
+    def _check_lively(self) -> None:
+        """While nothing is in the way, there are commits."""
+        outside = self.service.is_away or self.service.is_token_service_away or self.kafka.is_away
+        frozen = any(process.gate.is_frozen for process in self.processes)
+        calm = (outside, frozen, *(process.number for process in self.processes))
+        now_s = self.service.now_s()
+        if outside or frozen or calm != self._calm:
+            self._calm, self._calm_since_s = calm, now_s
+        if now_s - max(self._calm_since_s, self._committed_s) > COMMITS_WITHIN_S:
+            self.violated(f"no commit for {COMMITS_WITHIN_S} s, and nothing in the way")
 
     def _look_at(self, ended: Process) -> None:
         """What ended a process must be allowed to."""
@@ -210,6 +240,7 @@ class World:
 
     def _committed(self, changes: Mapping[bytes, bytes | None], records: list[Logged], shard: int) -> None:
         self.chronicle.note(f"commit {shard}: {len(records)} records, {len(changes)} changes")
+        self._committed_s = self.service.now_s()
         mark = SECRET_MARK.encode()
         for value in (*(record.value for record in records), *changes.values()):
             if value is not None and mark in value:
