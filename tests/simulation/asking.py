@@ -1,11 +1,16 @@
-"""The client of the API, watched: no two questions about an instant of a signal may be open at once (rule 7)."""
+"""The client of the API, watched: no two questions about an instant of a signal may be open at once (rule 7).
+
+Its errors are looked at as well: they hold no secret, whoever may show them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from streamer.errors import SourceError
 from streamer.model import Answer, Query
 from streamer.source.client import ApiClient
+from tests.simulation.chronicle import SECRET_MARK
 from tests.simulation.service import Violation
 
 
@@ -25,4 +30,9 @@ class WatchedClient(ApiClient):
                     f"two questions at once: {query.lane.name} {query.window}, {other.lane.name} {other.window}"
                 )
         self._open = {**others, task: query}
-        return await super().query(query)
+        try:
+            return await super().query(query)
+        except SourceError as exc:
+            if SECRET_MARK in f"{exc} {exc!r} {exc.what} {exc.remedy}":
+                raise Violation(f"a secret in an error: {exc!r}") from None
+            raise

@@ -101,7 +101,7 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS if not asked.names or mutant.name in asked.names]
     if asked.here:
         [mutant] = chosen
-        seeds = sorted(range(1, SEEDS + 1), key=lambda seed: seed != mutant.seed)
+        seeds = list(dict.fromkeys((mutant.seed, *range(1, SEEDS + 1))))
         for seed, found in _noticing(mutant, seeds, has_all=asked.all):
             sys.stdout.write(f"{seed} {found[:200]!r}\n")
         return 0

@@ -173,6 +173,8 @@ class Producer:
 
     async def start(self) -> None:
         await self._gate.passed()
+        if self._kafka.swarm.strikes("start_slow"):
+            await asyncio.sleep(self._kafka.random.uniform(0.5, 10))
         await self._kafka.travel()
         await self._gate.passed()
         if self._kafka.swarm.strikes("start_failed"):

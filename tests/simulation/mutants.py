@@ -55,8 +55,8 @@ MUTANTS = (
         "wall_clock_decides",
         "2: the host's wall clock never decides about data",
         "clock",
-        "        return self._carried(now_ns)\n\n    def _carried",
-        "        return self._clock.wall_ns()\n\n    def _carried",
+        "        return self._carried(now_ns)\n\n    def host_ahead_ns",
+        "        return self._clock.wall_ns()\n\n    def host_ahead_ns",
         seed=5,
     ),
     Mutant(
@@ -264,6 +264,101 @@ MUTANTS = (
         "        await self._throttle.opened()  # it may have closed while the token was minted\n",
         "",
         seed=7,
+    ),
+    Mutant(
+        "by_the_time_of_the_answer",
+        "3: what counts is when the question was asked, not when it was answered",
+        "rounds",
+        "        answer = await self._source.query(query)\n",
+        "        answer = await self._source.query(query)\n"
+        "        if query.lane is Lane.REVISIT:\n"
+        "            from dataclasses import replace\n"
+        "            query = replace(query, asked_at_ns=self._service_time.now_ns() or query.asked_at_ns)\n",
+        seed=18,
+    ),
+    Mutant(
+        "absence_of_the_known",
+        "4a: a signal that is absent though samples of it are known in the range was not read",
+        "ledger.coverage",
+        "    if account.memory.knows_any(query.asked):",
+        "    if False:",
+    ),
+    Mutant(
+        "empty_answer_believed",
+        "4d: an answer without rows, though samples are known in the range, is a failed query",
+        "ledger.ledger",
+        "        if not answer.columns and any(account.memory.knows_any(query.asked) for _, account in accounts):",
+        "        if False:",
+    ),
+    Mutant(
+        "early_repairs_settle",
+        "5: a repair that asks before the last age closes only what a revisit will still come back to",
+        "ledger.coverage",
+        "    if not query.fills_holes or last_ns <= settled_ns:",
+        "    if True:",
+    ),
+    Mutant(
+        "stale_answers_applied",
+        "7: a result belongs to the frontier that it was planned with",
+        "ledger.ledger",
+        "        return query.lane != Lane.REVISIT and query.planned_with.frontier_ns != book.place.frontier_ns",
+        "        return False",
+    ),
+    Mutant(
+        "asked_before_the_floor",
+        "10: the memory is not trimmed below the start of a query in flight",
+        "ledger.ledger",
+        "        if query.group is not book.group or query.window.start_ns < book.place.floor_ns:",
+        "        if query.group is not book.group:",
+    ),
+    Mutant(
+        "skipped_without_a_hole",
+        "5: what live_first skips after an outage is a hole",
+        "ledger.ledger",
+        "applied = Applied(Outcome.COVERED, opened=self._skip(book, query))",
+        "applied = Applied(Outcome.COVERED)",
+    ),
+    Mutant(
+        "skipped_from_the_frontier",
+        "5: what is skipped reaches down to what revisits have not come back to",
+        "ledger.coverage",
+        "    return Interval(place.floor_ns, query.window.start_ns)",
+        "    return Interval(place.frontier_ns, query.window.start_ns)",
+    ),
+    Mutant(
+        "resumed_as_settled",
+        "3: nothing counts as asked for at an age that it has not reached",
+        "ledger.coverage",
+        "max(frontier, min(start_ns, align_down(query.asked_at_ns - age, quantum_ns)))\n"
+        "        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)\n    )\n    return Place(start_ns",
+        "max(frontier, start_ns)\n"
+        "        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)\n    )\n    return Place(start_ns",
+    ),
+    Mutant(
+        "read_before_the_fence",
+        "10: first the fence, then the state",
+        "ownership",
+        "        writer = await self._bus.acquire(tenure.shard)\n        tenure.is_in_doubt = True\n",
+        "        early = await self._bus.read_state(tenure.shard)\n"
+        "        writer = await self._bus.acquire(tenure.shard)\n        tenure.is_in_doubt = True\n"
+        "        async def restore():\n            return early\n"
+        "        writer.restore = restore\n",
+        seed=17,
+    ),
+    Mutant(
+        "too_long_a_range",
+        "API: a raw range of 30 minutes is aggregated in silence",
+        "planner.chunks",
+        "RAW_LIMIT_NS = 29 * 60 * NS_PER_S",
+        "RAW_LIMIT_NS = 120 * 60 * NS_PER_S",
+        seed=99,
+    ),
+    Mutant(
+        "secret_in_a_message",
+        "Secrets: never in an error, though the service echoes them",
+        "source.refusals",
+        'ascii(said.replace(secret, "***") if secret else said)',
+        "ascii(said)",
     ),
 )
 """All of them; ``python -m tests.simulation.gate`` tries each."""

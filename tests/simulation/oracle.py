@@ -9,7 +9,7 @@ import msgspec
 
 from streamer.ledger.codec import PLACE_PREFIX, PlaceRecord, decode_place
 from streamer.ledger.intervals import without
-from streamer.model import NS_PER_S, Interval, Series, Value
+from streamer.model import NS_PER_MS, NS_PER_S, Interval, Series, Value
 from streamer.source.instants import parse_instant
 from tests.simulation.kafka import SAMPLES, Logged
 from tests.simulation.plant import RAW, Plant, Sample
@@ -20,6 +20,9 @@ from tests.support.virtual_time import EPOCH_NS
 
 START_NS = EPOCH_NS - 30 * NS_PER_S
 """Since when every series is configured, see ``shape.START``."""
+
+ROUNDED_NS = 10 * NS_PER_MS
+"""Clocks drift between a question and its commit."""
 
 
 class Event(msgspec.Struct):
@@ -57,6 +60,7 @@ class Oracle:
         self._shape = shape
         self.chains: dict[tuple[int, int], list[Value]] = {}
         self.commits = 0
+        self._known: set[int] = set()
         self._standings: dict[Series, Standing] = {}
 
     def committed(self, changes: Mapping[bytes, bytes | None], records: Sequence[Logged]) -> None:
@@ -89,6 +93,7 @@ class Oracle:
             raise Violation(f"{about}: a window that is not over")
         self._check_late(event, instant_ns)
         chain.append(event.value)
+        self._known.add(event.index)
 
     def _check_late(self, event: Event, instant_ns: int) -> None:
         watermark_ns = self._standing(event.index).frontier_ns - self._shape.overlap_s * NS_PER_S
@@ -129,10 +134,18 @@ class Oracle:
                     raise Violation(f"{series.name} at {sample}: is behind the frontier, was shown, is not published")
 
     def _check_settled(self, series: Series, before: Standing, standing: Standing) -> None:
-        """What is settled from now on and was ever shown is published, or lies in a hole, whatever was left out."""
-        for piece in _outside(Interval(before.settled_ns, standing.settled_ns), standing.holes):
+        """What is settled from now on was read at the last age, and what was ever shown of it is published.
+
+        Save where nothing is known of a signal: there is no witness to be had of its silence.
+        """
+        index, shown = series.signal.index, self._service.shown
+        age_ns = self._shape.last_age_ns - self._service.skew_ns() - ROUNDED_NS
+        for piece in _newly_settled(before, standing):
             for sample in self._due(series, piece):
                 raise Violation(f"{series.name} at {sample}: is settled, not published, and in no hole")
+            unseen = shown.unseen_at(index, piece, age_ns)
+            if unseen is not None and index in self._known:
+                raise Violation(f"{series.name}: {unseen} is settled, and was not read at the last age")
 
     def _due(self, series: Series, interval: Interval) -> Iterator[int]:
         """Instants of samples that every whole answer has shown, and that are not published."""
@@ -200,6 +213,13 @@ class Oracle:
 def _newly_covered(before: Standing, standing: Standing) -> Iterator[Interval]:
     for covered in (*before.holes, Interval(before.frontier_ns, standing.frontier_ns)):
         yield from _outside(covered, standing.holes)
+
+
+def _newly_settled(before: Standing, standing: Standing) -> Iterator[Interval]:
+    """What no query will come back to from now on, though one would have before."""
+    closed = (Interval(hole.start_ns, min(hole.end_ns, standing.settled_ns)) for hole in before.holes)
+    for settled in (*closed, Interval(before.settled_ns, standing.settled_ns)):
+        yield from _outside(settled, standing.holes)
 
 
 def _outside(interval: Interval, holes: Sequence[Interval]) -> list[Interval]:

@@ -133,11 +133,18 @@ class Service:
         await asyncio.sleep(self.random.uniform(0.005, 0.05))
         if self.swarm.strikes("dropped"):
             raise SourceUnreachable("dropped")
-        if self.swarm.strikes("slow"):
-            await asyncio.sleep(self.random.uniform(1, 40))
-        if request.path == TOKEN_PATH:
-            return self._token(request)
-        return await self._authorised(request)
+        before_s, after_s = self._slowness_s()
+        await asyncio.sleep(before_s)
+        reply = self._token(request) if request.path == TOKEN_PATH else await self._authorised(request)
+        await asyncio.sleep(after_s)
+        return reply
+
+    def _slowness_s(self) -> tuple[float, float]:
+        """How long it thinks before it looks, and how long what it has seen is on its way."""
+        if not self.swarm.strikes("slow"):
+            return 0.0, 0.0
+        seconds = self.random.uniform(1, 40)
+        return (seconds, 0.0) if self.random.random() < 0.5 else (0.0, seconds)
 
     def _token(self, request: Request) -> Told:
         if self.is_token_service_away:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from streamer.ledger.intervals import without
 from streamer.model import NS_PER_S, Interval
 
 
@@ -36,6 +37,7 @@ class Shown:
         self.asked: dict[int, list[Interval]] = {}
         self.left_out: dict[int, set[int]] = {}
         self._first_whole: dict[int, dict[int, int]] = {}
+        self._whole: dict[int, list[tuple[Interval, int]]] = {}
 
     def leave_out(self, index: int, asked: Interval) -> None:
         """An answer leaves a signal out."""
@@ -47,6 +49,7 @@ class Shown:
         for index in about.indexes:
             self.asked[index] = _joined([*self.asked.get(index, []), asked])
         for index in about.whole:
+            self._whole.setdefault(index, []).append((asked, now_ns))
             first = self._first_whole.setdefault(index, {})
             for second in _seconds(asked):
                 first[second] = min(first.get(second, now_ns), now_ns)
@@ -54,6 +57,17 @@ class Shown:
     def whole_since_ns(self, index: int, instant_ns: int) -> int | None:
         """What was visible at this time was shown to somebody: the earliest time of all answers about an instant."""
         return self._first_whole.get(index, {}).get(instant_ns // NS_PER_S)
+
+    def unseen_at(self, index: int, interval: Interval, age_ns: int) -> Interval | None:
+        """The first part of an interval that no answer has shown whole so long after its instants."""
+        rest = [interval]
+        for asked, now_ns in reversed(self._whole.get(index, [])):
+            end_ns = min(asked.end_ns, now_ns - age_ns)
+            if asked.start_ns < end_ns:
+                rest = [piece for one in rest for piece in without(one, Interval(asked.start_ns, end_ns))]
+            if not rest:
+                return None
+        return rest[0]
 
 
 def unasked(asked: Sequence[Interval], interval: Interval) -> Interval | None:

@@ -31,6 +31,7 @@ REQUEST_FAULTS = {
 
 COMMIT_FAULTS = {
     "start_failed": (0.01, 0.2),
+    "start_slow": (0.05, 0.5),
     "batch_lost": (0.001, 0.02),
     "commit_refused": (0.001, 0.02),
     "ack_lost": (0.001, 0.02),
