@@ -154,13 +154,19 @@ class Kept(NamedTuple):
 
 
 class Book:
-    """The place and the accounts of the series of one group. ``group`` is None until the configuration claims it."""
+    """The place and the accounts of the series of one group.
+
+    Attributes:
+        group: None until the configuration claims it.
+        stored_frontier_ns: of the place as it was stored last: what is late, the watermark before a commit says.
+    """
 
     def __init__(self, stream: str, database_id: int, ages_ns: tuple[int, ...], place: Place) -> None:
         self.stream = stream
         self.database_id = database_id
         self.ages_ns = ages_ns
         self.place = place
+        self.stored_frontier_ns = place.frontier_ns
         self.group: Group | None = None
         self.accounts: dict[str, Account] = {}
 
@@ -185,6 +191,7 @@ class Book:
 
     def store(self, segments: Segments) -> None:
         """Put what the accounts have not stored yet and may need again into a commit's records."""
+        self.stored_frontier_ns = self.place.frontier_ns
         for name, account in self.accounts.items():
             for fresh in account.fresh:
                 for part, written in _parts(name, _needed(account, fresh, self.place.floor_ns)):

@@ -225,7 +225,7 @@ class Ledger:
         place = resumed_by(query, book.place, book.ages_ns)
         moved = moved_by(query, place, book.ages_ns)
         last_look = Interval(place.revisited_ns[-1], moved.revisited_ns[-1])
-        watermark_ns = book.place.frontier_ns - stream.overlap_ns
+        watermark_ns = book.stored_frontier_ns - stream.overlap_ns
         applied = Applied(Outcome.COVERED, opened=self._skip(book, query))
         for series, account in accounts:
             column = answer.columns.get(series.signal.index)

@@ -78,6 +78,15 @@ def test_a_first_sample_behind_the_watermark_is_late_and_one_at_it_is_not() -> N
     assert [event.second for event in published if not event.is_late] == [27, 28]
 
 
+def test_the_watermark_is_that_before_the_commit_though_another_answer_of_it_moves_the_frontier() -> None:
+    bench = Bench(group_of(1))
+    bench.live(0, 30, {1: {0: 1.0}})
+    revisit = bench.ask(0, 29, lane=Lane.REVISIT, at=50)
+    bench.ledger.apply(bench.ask(29, 60), answer_of({1: every_second(29, 60)}))
+    published = events_of(bench.ledger.apply(revisit, answer_of({1: every_second(0, 29)})))
+    assert [event.second for event in published if not event.is_late] == [27, 28]
+
+
 def test_a_revision_is_never_late() -> None:
     bench = Bench(group_of(1))
     bench.live(0, 30, {1: every_second(0, 30)})
