@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from streamer.model import NS_PER_S, Value
+from streamer.model import NS_PER_S, Interval, Value
+from tests.simulation.shown import Whole
 
 Row = tuple[int, int, Value]
 
@@ -24,11 +25,22 @@ class Habits:
         self.raw_ns = random.choice([25, 70, 200]) * NS_PER_S
         self.bin_ns = random.choice([5, 10]) * NS_PER_S
 
-    def cut(self, rows: list[Row]) -> list[Row]:
-        """At most as many rows as the cap."""
+    def cut(self, rows: list[Row], whole: Whole) -> tuple[list[Row], Whole]:
+        """At most as many rows as the cap, and over what they still show everything."""
         if self.order != "signals":
             rows = sorted(rows, key=lambda row: row[1])
-        return rows[-self.cap :] if self.order == "newest" else rows[: self.cap]
+        at = len(rows) - self.cap if self.order == "newest" else self.cap
+        left, lost = (rows[at:], rows[:at]) if self.order == "newest" else (rows[:at], rows[at:])
+        return left, {
+            index: self._shown(part, [row[1] for row in lost if row[0] == index]) for index, part in whole.items()
+        }
+
+    def _shown(self, part: Interval, lost: list[int]) -> Interval:
+        if not lost:
+            return part
+        if self.order == "newest":
+            return Interval(max(lost) + 1, part.end_ns)
+        return Interval(part.start_ns, min(lost))
 
     def binned(self, rows: list[Row]) -> list[Row]:
         """Means on a grid, as the historian has them for a range that is too long."""

@@ -40,7 +40,7 @@ async def _lived_through(hours: int) -> list[int]:
     """What was held at the end of each hour."""
     swarm = Swarm(Random("memory/swarm"))
     swarm.rates = dict.fromkeys((*REQUEST_FAULTS, *COMMIT_FAULTS), RATE)
-    world = World(1, Shape(poll_s=5, overlap_s=5, ages_s=(15, 60)), swarm)
+    world = World(1, Shape(poll_s=10, overlap_s=10, ages_s=(30, 120)), swarm)
     held: list[int] = []
     with world.attached():
         for hour in count(1):

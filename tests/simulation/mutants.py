@@ -63,7 +63,7 @@ MUTANTS = (
         "no_revisits",
         "3: every instant is asked for once more at each age",
         "planner.plan",
-        "        if end_ns - start_ns >= max(slice_ns, stream.quantum_ns):",
+        "        if end_ns - start_ns >= slice_ns:",
         "        if end_ns - start_ns >= 10**18:",
     ),
     Mutant(
@@ -152,7 +152,7 @@ MUTANTS = (
         "late_by_the_watermark_after",
         "6: late is what is behind the watermark before the commit",
         "ledger.ledger",
-        "        watermark_ns = book.place.frontier_ns - stream.overlap_ns",
+        "        watermark_ns = book.stored_frontier_ns - stream.overlap_ns",
         "        watermark_ns = moved.frontier_ns - stream.overlap_ns",
     ),
     Mutant(
@@ -240,8 +240,8 @@ MUTANTS = (
         "missed_ticks_skipped",
         "3: after an outage the query starts where the frontier is",
         "planner.plan",
-        "        yield _query(standing, Lane.CATCH_UP, Interval(start_ns, end_ns), now_ns)",
-        "        yield _query(standing, Lane.CATCH_UP, Interval(max(start_ns, end_ns - 10**10), end_ns), now_ns)",
+        "Lane.CATCH_UP, Interval(_live_start(standing), end_ns), now_ns)",
+        "Lane.CATCH_UP, Interval(max(_live_start(standing), end_ns - 10**10), end_ns), now_ns)",
     ),
     Mutant(
         "refusals_retried",
@@ -269,8 +269,8 @@ MUTANTS = (
         "by_the_time_of_the_answer",
         "3: what counts is when the question was asked, not when it was answered",
         "rounds",
-        "        answer = await self._source.query(query)\n",
-        "        answer = await self._source.query(query)\n"
+        "desk.known_ns(self._ledger, query))\n",
+        "desk.known_ns(self._ledger, query))\n"
         "        if query.lane is Lane.REVISIT:\n"
         "            from dataclasses import replace\n"
         "            query = replace(query, asked_at_ns=self._service_time.now_ns() or query.asked_at_ns)\n",
@@ -333,6 +333,55 @@ MUTANTS = (
         "        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)\n    )\n    return Place(start_ns",
         "max(frontier, start_ns)\n"
         "        for age, frontier in zip(ages_ns, place.revisited_ns, strict=True)\n    )\n    return Place(start_ns",
+    ),
+    Mutant(
+        "lost_state_begun_afresh",
+        "9: only the ledger tells; without it nothing begins where events were published",
+        "ownership",
+        "            if generation.ledger.is_fresh:",
+        "            if False:",
+    ),
+    Mutant(
+        "rebuilt_without_holes",
+        "5: what a rebuild does not know to be settled is a hole",
+        "ledger.rebuild",
+        "        if since_ns < frontier_ns:",
+        "        if False:",
+    ),
+    Mutant(
+        "rebuilt_without_revisions",
+        "6: the next revision follows from the one that was published",
+        "ledger.rebuild",
+        "        self.memory.record(instants_ns, values, published.revision)",
+        "        self.memory.record(instants_ns, values, 0)",
+    ),
+    Mutant(
+        "long_answers_believed",
+        "11: a longer or larger answer than any that was proved may have been cut short",
+        "inquiry",
+        "        if doubt is None:",
+        "        if True:",
+    ),
+    Mutant(
+        "grids_believed",
+        "11: one grid coarser than the signal's means incomplete",
+        "planner.proof",
+        "        if span_ns > TRUSTED_NS and not self._grids_trusted_for and is_thinned(query, answer, known_ns):",
+        "        if False:",
+    ),
+    Mutant(
+        "cut_off_believed",
+        "4a: what an answer leaves out at the ends of a signal that it shows was not read",
+        "ledger.coverage",
+        "        return _cut_off(query, column, series, account)",
+        "        return None",
+    ),
+    Mutant(
+        "aside_without_a_hole",
+        "11: what is not asked for with the others is a hole",
+        "ledger.ledger",
+        "        for hole in left_out_by(query):",
+        "        for hole in ():",
     ),
     Mutant(
         "read_before_the_fence",

@@ -60,18 +60,25 @@ class Oracle:
         self._shape = shape
         self.chains: dict[tuple[int, int], list[Value]] = {}
         self.commits = 0
+        self._anew: set[Series] = set()
         self._known: set[int] = set()
+        self._fresh: set[tuple[int, int]] = set()
         self._standings: dict[Series, Standing] = {}
 
     def committed(self, changes: Mapping[bytes, bytes | None], records: Sequence[Logged]) -> None:
         """A transaction counts from now on. Raises Violation."""
         self.commits += 1
+        self._fresh.clear()
         for record in records:
             if record.topic == SAMPLES and record.value is not None:
                 self._published(_decode(record.value))
         for key, value in changes.items():
             if key.startswith(PLACE_PREFIX) and value is not None:
                 self._placed(decode_place(key, value))
+
+    def forgotten(self) -> None:
+        """State was lost. What is known of a series then may be less than what was, once."""
+        self._anew = set(self._standings)
 
     def _published(self, event: Event) -> None:
         instant_ns, _ = parse_instant(event.timestamp)
@@ -94,6 +101,8 @@ class Oracle:
         self._check_late(event, instant_ns)
         chain.append(event.value)
         self._known.add(event.index)
+        if event.revision == 0:
+            self._fresh.add((event.index, instant_ns))
 
     def _check_late(self, event: Event, instant_ns: int) -> None:
         watermark_ns = self._standing(event.index).frontier_ns - self._shape.overlap_s * NS_PER_S
@@ -113,25 +122,35 @@ class Oracle:
             holes = tuple(Interval(start_ns, end_ns) for position, start_ns, end_ns, _ in place.holes if position == at)
             standing = Standing(place.frontier, place.revisited[-1][1], holes)
             before = self._standings.get(series, Standing())
-            if standing.frontier_ns < before.frontier_ns or standing.settled_ns < before.settled_ns:
+            went_back = standing.frontier_ns < before.frontier_ns or standing.settled_ns < before.settled_ns
+            if went_back and series not in self._anew:
                 raise Violation(f"{name}: the frontier went back from {before} to {standing}")
             self._check_covered(series, before, standing)
             self._check_settled(series, before, standing)
             self._standings[series] = standing
+            self._anew.discard(series)
 
     def _check_covered(self, series: Series, before: Standing, standing: Standing) -> None:
         """What is behind the frontier, and was not or lay in a hole, was asked for, and what it showed is published."""
         index, shown = series.signal.index, self._service.shown
-        left_out = shown.left_out.get(index, set())
         for piece in _newly_covered(before, standing):
             gap = unasked(shown.asked.get(index, []), piece)
             if gap is not None:
                 raise Violation(
                     f"{series.name}: {gap} is behind the frontier, in no hole, and nobody ever asked for it"
                 )
+            left_out = [asked for asked in shown.left_out.get(index, []) if asked.overlaps(piece)]
             for sample in self._due(series, piece):
-                if sample // NS_PER_S not in left_out:
+                if not any(asked.start_ns <= sample < asked.end_ns for asked in left_out):
                     raise Violation(f"{series.name} at {sample}: is behind the frontier, was shown, is not published")
+            unread = unasked(shown.read.get(index, []), piece)
+            if unread is not None and all(self._is_any_known(index, one) for one in left_out if one.overlaps(unread)):
+                raise Violation(f"{series.name}: {unread} is covered by answers that leave out what is known")
+
+    def _is_any_known(self, index: int, asked: Interval) -> bool:
+        """Whether a sample of a raw signal in a range was published before this commit."""
+        known = (sample.instant_ns for sample in (self._plant.raw(index, *asked) if index in RAW else ()))
+        return any((index, at_ns) in self.chains and (index, at_ns) not in self._fresh for at_ns in known)
 
     def _check_settled(self, series: Series, before: Standing, standing: Standing) -> None:
         """What is settled from now on was read at the last age, and what was ever shown of it is published.
@@ -211,7 +230,8 @@ class Oracle:
 
 
 def _newly_covered(before: Standing, standing: Standing) -> Iterator[Interval]:
-    for covered in (*before.holes, Interval(before.frontier_ns, standing.frontier_ns)):
+    closed = (Interval(hole.start_ns, min(hole.end_ns, standing.frontier_ns)) for hole in before.holes)
+    for covered in (*closed, Interval(before.frontier_ns, standing.frontier_ns)):
         yield from _outside(covered, standing.holes)
 
 

@@ -115,6 +115,7 @@ class Story:
             "suspended": self._suspended,
             "wall_clock_stepped": self._wall_clock_stepped,
             "reconfigured": self._reconfigured,
+            "state_lost": self._world.lose_state,
         }
 
     async def _stay_away(self, kind: str) -> None:

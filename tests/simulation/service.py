@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from streamer.errors import SourceUnreachable
-from streamer.model import NS_PER_S, Interval, Value, instant_text
+from streamer.model import NS_PER_S, Interval, Signal, Value, instant_text
+from streamer.source.catalogue_wire import decode_catalogue
 from streamer.source.instants import parse_instant
 from streamer.source.retry_after import parse_http_date, parse_retry_after
 from streamer.source.transport import Reply, Request
@@ -21,7 +22,7 @@ from tests.simulation.chronicle import SECRET_MARK
 from tests.simulation.habits import Habits, Row
 from tests.simulation.plant import DATABASE, FIRST_NS, RAW, RESAMPLED, Plant
 from tests.simulation.processes import MOST_DRIFT_PPM, Gate
-from tests.simulation.shown import About, Shown
+from tests.simulation.shown import About, Shown, Whole
 from tests.simulation.swarm import Swarm
 from tests.support.virtual_time import VirtualClock
 
@@ -32,7 +33,7 @@ TIMEOUT_S = 30.0
 TOKEN_LIFE_S = 300
 ROUNDED_S = 0.001
 TOKEN_PATH = "v1/auth/token"
-NEVER_UNCHANGED = (400, 403, 404)
+NEVER_UNCHANGED = (403,)
 SOON_S = 0.9
 """A refused question may be asked again when a pause is over, of a second at least."""
 
@@ -193,6 +194,10 @@ class Service:
         is_told = form == "seconds" or (form == "date" and reply.date_ns is not None)
         return replace(reply, closed_s=float(wait_s) if is_told else 0.0)
 
+    async def measurements(self) -> list[Signal]:
+        """The catalogue, to the operator of a rebuild."""
+        return decode_catalogue(self._catalogue())
+
     def _catalogue(self) -> bytes:
         return orjson.dumps(
             [
@@ -212,27 +217,28 @@ class Service:
             if until_s > now_s:
                 return self.problem(status, bearer)
         rows: list[Row] = []
-        whole: list[int] = []
+        whole: Whole = {}
+        left_out: list[int] = []
         for index in indexes:
             if self.silent.get(index, 0) > now_s or self.swarm.strikes("left_out"):
-                self.shown.leave_out(index, asked)
+                left_out.append(index)
                 continue
             if is_raw:
                 found = self.plant.shown(index, *asked, now_ns)
             else:
                 found = self.plant.sums(index, *asked, self._period_ns, now_ns)
             rows += ((index, at_ns, value) for at_ns, value in found)
-            whole.append(index)
+            whole[index] = asked
         if is_raw and asked.end_ns - asked.start_ns > self.habits.raw_ns and self.swarm.strikes("silent_aggregation"):
-            rows, whole = self.habits.binned(rows), []
+            rows, whole = self.habits.binned(rows), {}
         if len(rows) > self.habits.cap and self.swarm.strikes("row_cap"):
-            rows, whole = self.habits.cut(rows), []
+            rows, whole = self.habits.cut(rows, whole)
         written = [self._row(*row) for row in rows]
         whole = self._disfigured(written, asked, whole)
         encoded = orjson.dumps(written)
         if self.swarm.strikes("broken_body"):
-            encoded, indexes, whole = encoded[: len(encoded) // 2], [], []
-        return self.reply(200, encoded, about=About(asked, indexes, whole, now_ns))
+            encoded, indexes, whole = encoded[: len(encoded) // 2], [], {}
+        return self.reply(200, encoded, about=About(asked, indexes, whole, left_out, now_ns))
 
     def _row(self, index: int, at_ns: int, value: Value) -> dict[str, Any]:
         """One number has several forms: 1 and 1.0, 0 and -0."""
@@ -242,7 +248,7 @@ class Service:
             value = self.random.choice([int(value), float(value), float(value) if value else -0.0])
         return {"index": index, "timestamp": text, "value": value}
 
-    def _disfigured(self, written: list[dict[str, Any]], asked: Interval, whole: list[int]) -> list[int]:
+    def _disfigured(self, written: list[dict[str, Any]], asked: Interval, whole: Whole) -> Whole:
         """Spoil an answer, row by row; what is left of the signals that it shows whole."""
         if self.swarm.strikes("shuffled"):
             self.random.shuffle(written)
@@ -258,7 +264,7 @@ class Service:
         if self.swarm.strikes("unreadable_row"):
             at = self.random.randrange(len(written))
             written[at] = {**written[at], "value": {"no": "number"}}
-            return [index for index in whole if index != written[at]["index"]]
+            return {index: part for index, part in whole.items() if index != written[at]["index"]}
         return whole
 
 

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from streamer.ledger.intervals import without
 from streamer.model import NS_PER_S, Interval
 
+Whole = dict[int, Interval]
+"""By index, the part of a range over which everything is shown."""
+
 
 class About(NamedTuple):
     """What an answer is about.
@@ -15,13 +18,15 @@ class About(NamedTuple):
     Attributes:
         asked: the range.
         indexes: the signals; none when nobody can read the answer.
-        whole: those of them of which it shows everything.
+        whole: of which of them it shows everything, and over which part of the range.
+        left_out: those of them of which it shows nothing, whatever there is.
         now_ns: what was visible at this time is shown.
     """
 
     asked: Interval
     indexes: Sequence[int]
-    whole: Sequence[int]
+    whole: Whole
+    left_out: Sequence[int]
     now_ns: int
 
 
@@ -30,28 +35,30 @@ class Shown:
 
     Attributes:
         asked: by index, everything that an answer was delivered about, disjoint and ascending.
-        left_out: by index, the seconds of the epoch about which some answer left the signal out.
+        read: the same of answers that did not leave the signal out.
+        left_out: by index, what answers were asked that left the signal out.
     """
 
     def __init__(self) -> None:
         self.asked: dict[int, list[Interval]] = {}
-        self.left_out: dict[int, set[int]] = {}
+        self.read: dict[int, list[Interval]] = {}
+        self.left_out: dict[int, list[Interval]] = {}
         self._first_whole: dict[int, dict[int, int]] = {}
         self._whole: dict[int, list[tuple[Interval, int]]] = {}
-
-    def leave_out(self, index: int, asked: Interval) -> None:
-        """An answer leaves a signal out."""
-        self.left_out.setdefault(index, set()).update(_seconds(asked, is_touched_enough=True))
 
     def deliver(self, about: About) -> None:
         """An answer has arrived."""
         asked, now_ns = about.asked, about.now_ns
         for index in about.indexes:
             self.asked[index] = _joined([*self.asked.get(index, []), asked])
-        for index in about.whole:
-            self._whole.setdefault(index, []).append((asked, now_ns))
+            if index in about.left_out:
+                self.left_out.setdefault(index, []).append(asked)
+            else:
+                self.read[index] = _joined([*self.read.get(index, []), asked])
+        for index, part in about.whole.items():
+            self._whole.setdefault(index, []).append((part, now_ns))
             first = self._first_whole.setdefault(index, {})
-            for second in _seconds(asked):
+            for second in _seconds(part):
                 first[second] = min(first.get(second, now_ns), now_ns)
 
     def whole_since_ns(self, index: int, instant_ns: int) -> int | None:
@@ -79,10 +86,8 @@ def unasked(asked: Sequence[Interval], interval: Interval) -> Interval | None:
     return Interval(start_ns, interval.end_ns) if start_ns < interval.end_ns else None
 
 
-def _seconds(asked: Interval, *, is_touched_enough: bool = False) -> range:
-    """The seconds of the epoch that lie in a range, or that it touches."""
-    if is_touched_enough:
-        return range(asked.start_ns // NS_PER_S, -(-asked.end_ns // NS_PER_S))
+def _seconds(asked: Interval) -> range:
+    """The seconds of the epoch that lie in a range."""
     return range(-(-asked.start_ns // NS_PER_S), asked.end_ns // NS_PER_S)
 
 

@@ -58,6 +58,7 @@ EVENTS = {
     "suspended": (0.1, 1.0),
     "wall_clock_stepped": (0.1, 2.0),
     "reconfigured": (0.1, 0.7),
+    "state_lost": (0.1, 1.0),
 }
 """Times a virtual minute."""
 
@@ -89,6 +90,8 @@ class Swarm:
             rate = math.exp(random.uniform(math.log(least), math.log(most)))
             if random.random() >= OFF_SHARE:
                 self.rates[kind] = rate
+        if {"state_lost", "reconfigured"} <= self.rates.keys():  # a rebuild knows little of what is configured no more
+            del self.rates[random.choice(["state_lost", "reconfigured"])]
 
     def strikes(self, kind: str) -> bool:
         """Whether a fault of this kind happens to this request or step."""

@@ -60,6 +60,15 @@ class Witness:
             if one == shard and key in changes:
                 self._check_told(place)
 
+    def forgotten(self, shard: int) -> None:
+        """The state of a shard was lost: what it has told is told again."""
+        for where, place in list(self._places.items()):
+            if where[0] == shard:
+                del self._places[where]
+                for name in place.series:
+                    self._open.pop(name, None)
+                    self._published.pop(Series.parse(name).signal.key.encode(), None)
+
     def _signal(self, key: bytes, value: dict[str, Any] | None) -> None:
         if value is None:
             del self._published[key]

@@ -18,15 +18,16 @@ from streamer import failpoints
 from streamer.bus.membership import Alone
 from streamer.clock import ServiceTime
 from streamer.daemon import Daemon
-from streamer.errors import ShardTaken
+from streamer.errors import BusError, LedgerUntrusted, ShardTaken
 from streamer.logs import register_secret
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S
+from streamer.rebuild import Rebuild
 from streamer.source.throttle import Throttle
 from streamer.source.token import TokenSource
 from tests.simulation.asking import WatchedClient
 from tests.simulation.chronicle import SECRET_MARK, Chronicle, daemon_heard
-from tests.simulation.kafka import Bus, Kafka, Logged
+from tests.simulation.kafka import SAMPLES, Bus, Kafka, Logged
 from tests.simulation.oracle import Oracle
 from tests.simulation.plant import RAW, RESAMPLED, Plant
 from tests.simulation.processes import MOST_DRIFT_PPM, Gate, Host, Process, Replica, passed
@@ -78,6 +79,8 @@ class World:
         self._seed = seed
         self._born = 0
         self._group = Group(shape.shards)
+        self._lost: set[int] = set()
+        self._is_halted = False
         self._calm_since_s = self._committed_s = 0.0
         self._calm: tuple[object, ...] = ()
         self.reconfigure(self.random.choice([RAW, RAW, RAW[2:]]), shape.group_size)
@@ -154,6 +157,54 @@ class World:
         for process in list(self.processes):
             await self.kill(process)
 
+    async def lose_state(self) -> None:
+        """The state records of a shard that has published something are gone. What begins then must refuse."""
+        published = sorted({one.partition % self.shape.shards for one in self.kafka.log if one.topic == SAMPLES})
+        if not published or self._lost:
+            return
+        await self.begin_anew()
+        shard = self.random.choice(published)
+        self._lost.add(shard)
+        self.kafka.state[shard] = {}
+        self.oracle.forgotten()
+        self.witness.forgotten(shard)
+        await asyncio.sleep(self.random.choice([0, 20]))
+        await self.rebuild()
+
+    async def rebuild(self) -> None:
+        """Scale to zero, and make anew what is lost: cut short at first, then until it succeeds."""
+        self._is_halted = True
+        await self.begin_anew()
+        within_s: float | None = self.random.uniform(0, 0.1)
+        while self._lost:
+            gate = Gate()
+            making = asyncio.create_task(self._rebuilt(gate))
+            await asyncio.wait([making], timeout=within_s)
+            gate.is_dead, within_s = not making.done(), None
+            making.cancel()
+            await asyncio.wait([making])
+            if not making.cancelled() and making.exception() is None:
+                self._lost.clear()
+            elif not making.cancelled() and not isinstance(making.exception(), BusError):
+                self.violated(f"rebuild: {making.exception()!r}")
+                break
+            await asyncio.sleep(0.5)
+        self._is_halted = False
+
+    async def _rebuilt(self, gate: Gate) -> None:
+        bus = Bus(self.kafka, gate, self.shape.shards, Alone(self.shape.shards))
+        making = Rebuild(
+            self._settings,
+            bus=bus,
+            api=self.service,
+            owner="rebuild",
+            since_ns=None,
+            progress=lambda shard, events: None,
+        )
+        shards = await making.doubts()
+        await making.run(shards)
+        self.chronicle.note(f"rebuilt {sorted(shards)}")
+
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Until the end of the block, the world hears what the program logs, and at which failpoint it is."""
@@ -167,6 +218,8 @@ class World:
         self.service.is_away = self.service.is_token_service_away = self.kafka.is_away = False
         self.service.silent.clear()
         self.service.bad.clear()
+        if self._lost:
+            await self.rebuild()
         self.reconfigure(RAW, self.shape.group_size)
         await self.begin_anew()
 
@@ -207,14 +260,16 @@ class World:
             for process in [process for process in self.processes if process.task.done()]:
                 self.processes.remove(process)
                 self._look_at(process)
-            while len(self.processes) < self.shape.replicas:
+            while len(self.processes) < self.shape.replicas and not self._is_halted:
                 self.begin()
             self._check_lively()
-            await asyncio.wait([process.task for process in self.processes], timeout=0.5)
+            tasks = [process.task for process in self.processes]
+            await (asyncio.wait(tasks, timeout=0.5) if tasks else asyncio.sleep(0.5))
 
     def _check_lively(self) -> None:
         """While nothing is in the way, there are commits."""
-        outside = self.service.is_away or self.service.is_token_service_away or self.kafka.is_away
+        is_away = self.service.is_away or self.service.is_token_service_away or self.kafka.is_away
+        outside = is_away or bool(self._lost)
         frozen = any(process.gate.is_frozen for process in self.processes)
         calm = (outside, frozen, *(process.number for process in self.processes))
         now_s = self.service.now_s()
@@ -230,7 +285,7 @@ class World:
         self.chronicle.note(f"process {ended.number} ended: {type(error).__name__}")
         if error is not None:
             self.chronicle.inspect("an error", _told(error))
-            if not isinstance(error, ShardTaken):
+            if not isinstance(error, ShardTaken) and not (self._lost and isinstance(error, LedgerUntrusted)):
                 self.violated(_told(error))
 
     def _inspect(self, process: Process) -> None:
