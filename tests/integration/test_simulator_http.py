@@ -317,7 +317,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
 @pytest.mark.parametrize("dialect", ["form", "json"])
 async def test_the_real_client_reads_columns(dialect: Any) -> None:
     clock, world = SystemClock(), prompt_world()
-    service_time = ServiceTime(clock)
+    service_time = ServiceTime(StandingClock())
     start_ns = FIRST_NS + 3_600 * NS_PER_S
     window = Interval(start_ns, start_ns + 60 * NS_PER_S)
     async with serve(world, clock=StandingClock()) as simulator:

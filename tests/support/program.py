@@ -140,4 +140,4 @@ class Site:
         return ended(self.directory, *arguments, "--config", str(self.config))
 
     def published(self) -> int:
-        return len(rows(self.database, "SELECT offset FROM records"))
+        return len(rows(self.database, "SELECT offset FROM records WHERE topic = 'samples'"))
