@@ -96,6 +96,10 @@ chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of valu
 	$(BIN)/python -c 'import helm_python, kubernetes_validate'
 	$(BIN)/python -m pytest -m chart tests/deploy
 
+.PHONY: page-test
+page-test: $(VENV)/.browser ## Test the operator's page in Chromium (which has to be there; npm brings axe)
+	$(BIN)/python -m pytest -m browser tests/browser
+
 # The image is the same, byte for byte in its layers, whenever it is built from the same commit and the same base.
 ENGINE = $(or $(shell command -v docker),$(shell command -v podman))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -125,6 +129,10 @@ picture: $(VENV)/.dev ## Draw docs/demo.svg anew from a run of the demo
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
+.PHONY: page-picture
+page-picture: $(VENV)/.browser ## Take docs/page.png anew from a run against the simulator, in Chromium
+	$(BIN)/python -m docs.page
+
 .PHONY: requirements
 requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 takes the newest)
 	$(if $(UV),,$(error Pinning needs uv on PATH))
@@ -134,6 +142,7 @@ requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 tak
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group browser -c requirements/dev.txt -o requirements/browser.txt
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what builds left
@@ -171,6 +180,11 @@ $(VENV)/.deploy: requirements/deploy.txt $(VENV)/.dev
 # What fuzzing needs goes likewise.
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 	$(INSTALL) --require-hashes -r requirements/fuzz.txt
+	touch $@
+
+# So does what drives a browser.
+$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
+	$(INSTALL) --require-hashes -r requirements/browser.txt
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python

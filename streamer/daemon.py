@@ -17,10 +17,11 @@ import structlog
 
 from streamer import ownership
 from streamer.clock import Clock, ServiceTime
-from streamer.complaints import Complaints
+from streamer.complaints import Complaints, Fault
 from streamer.config import Settings
 from streamer.errors import SourceError
-from streamer.generation import Surroundings
+from streamer.generation import Generation, Surroundings
+from streamer.history import History
 from streamer.inquiry import Inquiry
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Signal
@@ -108,6 +109,7 @@ class Daemon:
             complaints=self._complaints,
             long_queries=asyncio.Semaphore(LONG_QUERIES),
             owner=uuid.UUID(int=random.getrandbits(128), version=4).hex,
+            history=History(),
         )
         self._stopping = asyncio.Event()
         self._renewed = asyncio.Event()
@@ -126,6 +128,31 @@ class Daemon:
     def is_ready(self) -> bool:
         """Whether it was decided which shards this process owns, and all of them are owned and restored."""
         return self.ownership.is_ready
+
+    @property
+    def owner(self) -> str:
+        """In whose name ledgers are signed."""
+        return self._around.owner
+
+    @property
+    def owned(self) -> Mapping[int, Generation]:
+        """The shards that are owned and restored."""
+        return self.ownership.generations
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """The last faults, the newest first."""
+        return self._complaints.faults
+
+    @property
+    def history(self) -> History:
+        """What was published and missing lately."""
+        return self._around.history
+
+    @property
+    def service_now_ns(self) -> int | None:
+        """The service's time; None while it is unknown."""
+        return self._around.service_time.now_ns()
 
     def snapshot(self) -> Snapshot:
         """How everything stands now."""

@@ -25,6 +25,15 @@ class Delays(Collector):
         self._counts: dict[str, list[int]] = {}
         self._sums_ns: dict[str, int] = {}
 
+    @property
+    def bounds_s(self) -> tuple[float, ...]:
+        """The upper bounds of the buckets; one more holds what is longer."""
+        return tuple(bound_ns / NS_PER_S for bound_ns in self._bounds_ns)
+
+    def counts(self, stream: str) -> Sequence[int]:
+        """Samples by bucket; zeros for a stream that was never seen."""
+        return self._counts.get(stream, [0] * (len(self._bounds_ns) + 1))
+
     def observe(self, stream: str, instants_ns: Sequence[int], now_ns: int) -> None:
         """Take in samples by how long before ``now_ns`` they are. Instants ascend; a run ahead of it counts as 0."""
         counts = self._counts.get(stream)

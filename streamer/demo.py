@@ -70,8 +70,14 @@ async def demo(kind: str, duration_ns: int | None, environ: Mapping[str, str], c
             await _make_room()
         async with assembled(settings) as parts:
             daemon = parts.daemon()
-            console.print(f"Simulated API at [bold]{simulator.url}[/], events to [bold]{_where(settings)}[/]")
-            await _watch(daemon, parts, duration_ns, console)
+            server = parts.status_server(daemon)
+            await server.start()
+            try:
+                console.print(f"Simulated API at [bold]{simulator.url}[/], events to [bold]{_where(settings)}[/]")
+                console.print(f"Open the operator's page: [bold]{server.url}[/]")
+                await _watch(daemon, parts, duration_ns, console)
+            finally:
+                await server.close()
         verdict = await audited(settings, world, start_ns)
     console.print(verdict_table(verdict, parts.metrics))
     if kind == "sqlite":
@@ -90,6 +96,7 @@ def demo_settings(kind: str, url: str, start_ns: int, environ: Mapping[str, str]
         "POWERP_CLIENT_SECRET": "demo",
         "STREAMER_BUS__KIND": kind,
         "STREAMER_BUS__PATH": str(path),
+        "STREAMER_STATUS__PORT": "0",
         "STREAMER_LOG__LEVEL": "warning",
     }
     if kind == "kafka":

@@ -18,6 +18,7 @@ from streamer.complaints import Complaints
 from streamer.config import Settings
 from streamer.desk import Desk
 from streamer.failpoints import failpoint
+from streamer.history import History
 from streamer.inquiry import Inquiry
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
@@ -38,6 +39,7 @@ class Surroundings:
 
     Attributes:
         owner: in whose name ledgers are signed; new at every start of the program.
+        history: told what every commit brought.
         long_queries: bounds how many long answers are in memory at once.
         memory: what all ledgers of the process take of what they may.
     """
@@ -51,6 +53,7 @@ class Surroundings:
     complaints: Complaints
     long_queries: asyncio.Semaphore
     owner: str
+    history: History
 
 
 class Partitioned(Protocol):
@@ -126,7 +129,7 @@ class Generation:
                 for member in members
             },
             clock=around.clock,
-            tally=Tally(around.metrics, around.service_time),
+            tally=Tally(around.metrics, around.service_time, around.history),
             commit_interval_ns=settings.bus.commit_interval,
         )
         return cls(around, shard, writer, ledger, bulletin, pipeline)
@@ -145,6 +148,8 @@ class Generation:
             )
         )
         self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
+        for group in self.groups:
+            self._around.history.began(group.stream.name, self.ledger.place(group.id).frontier_ns)
         failpoint("ledger.adopted")
         self._bulletin.begin(self.groups, catalogue_of(members))
         await self._pipeline.take_over()

@@ -170,4 +170,5 @@ class Rounds:
         for cause, rows in answer.rejected.items():
             self._complaints.say("source.rows_rejected", f"{stream}: {cause}", rows=rows)
         if outcome is Outcome.EMPTY:
-            self._complaints.say("source.answer_empty", stream, remedy="The answer left out samples known to exist.")
+            cause = f"{stream}: no rows at all, though samples are known for that time"
+            self._complaints.say("source.answer_empty", cause, remedy="It is asked again; look at the API if it lasts.")

@@ -9,8 +9,6 @@ import structlog
 
 from streamer import __version__
 from streamer.config import Settings
-from streamer.status.collector import StateCollector
-from streamer.status.server import StatusServer
 from streamer.wiring import assembled
 
 _log = structlog.get_logger(__name__)
@@ -23,8 +21,7 @@ async def run_daemon(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
-        parts.metrics.registry.register(StateCollector(daemon, parts.throttle, parts.tokens, settings))
-        server = StatusServer(daemon, parts.metrics, settings.status.host, settings.status.port)
+        server = parts.status_server(daemon)
         await server.start()
         _log.info("daemon.started", version=__version__, bus=settings.bus.kind, status=server.url)
         try:

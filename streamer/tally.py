@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from streamer.clock import ServiceTime
+from streamer.history import History
 from streamer.ledger.ledger import Applied, Outcome
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Lane, Query
@@ -19,9 +20,10 @@ FRESH_WITHIN_NS = 2 * NS_PER_S
 class Tally:
     """Counts what is committed of one shard."""
 
-    def __init__(self, metrics: Metrics, service_time: ServiceTime) -> None:
+    def __init__(self, metrics: Metrics, service_time: ServiceTime, history: History) -> None:
         self._metrics = metrics
         self._service_time = service_time
+        self._history = history
         self._looked_ns: dict[str, int] = {}
 
     def commit_took(self, span_ns: int) -> None:
@@ -31,6 +33,7 @@ class Tally:
     def committed(self, query: Query, answer: Answer, applied: Applied) -> None:
         """Count an answer just after the commit that holds what is new of it."""
         metrics, stream = self._metrics, query.group.stream.name
+        self._history.committed(stream, applied)
         for run in applied.runs:
             if run.revision:
                 metrics.revised.labels(stream).inc(len(run.instants_ns))

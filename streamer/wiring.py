@@ -22,6 +22,9 @@ from streamer.source.client import ApiClient
 from streamer.source.http_transport import HttpTransport
 from streamer.source.throttle import Throttle
 from streamer.source.token import TokenSource
+from streamer.status.board import Board
+from streamer.status.collector import StateCollector
+from streamer.status.server import StatusServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Parts:
             random=self.random,
             on_share=self.throttle.take_share,
         )
+
+    def status_server(self, daemon: Daemon) -> StatusServer:
+        """What shows a daemon on these parts; to be asked for once."""
+        self.metrics.registry.register(StateCollector(daemon, self.throttle, self.tokens, self.settings))
+        board = Board(daemon, self.throttle, self.metrics.arrival_delay, self.clock, self.settings.bus.shards)
+        return StatusServer(board, self.metrics, self.settings.status.host, self.settings.status.port)
 
 
 @asynccontextmanager

@@ -43,6 +43,7 @@ from streamer.ledger.coverage import (
     spoken_for,
     uncovered_by,
 )
+from streamer.ledger.memory import Known
 from streamer.ledger.segments import Segments
 from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, Transition
 
@@ -161,6 +162,11 @@ class Ledger:
     def holes(self, group_id: str) -> tuple[Hole, ...]:
         """A group's holes, series by series, ascending."""
         return tuple(self._books[group_id].holes)
+
+    def known(self, group_id: str, series: Series, most: int) -> tuple[list[Known], list[Known]]:
+        """What is remembered of a series: its newest samples, and the newest that were revised; ascending."""
+        memory = self._books[group_id].accounts[series.name].memory
+        return memory.last(most), memory.last_revised(most)
 
     def members(self) -> dict[str, tuple[str, ...]]:
         """The names of the series of each group that the ledger knows, also those no configuration claims now."""

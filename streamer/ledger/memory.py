@@ -31,6 +31,14 @@ class Difference(NamedTuple):
     vanished: int
 
 
+class Known(NamedTuple):
+    """A remembered sample: its value as last published, and that value's revision."""
+
+    instant_ns: int
+    value: Value
+    revision: int
+
+
 def is_same(one: Value, other: Value) -> bool:
     """Whether two values are the same exact number (-0 = 0, 1 = 1.0, NaN = NaN; null only equals null)."""
     if one is None or other is None:
@@ -67,6 +75,15 @@ class Memory:
         if at == len(self._instants) or self._instants[at] != instant_ns:
             raise KeyError(instant_ns)
         return self._value(at), self._revisions.get(instant_ns, 0)
+
+    def last(self, most: int) -> list[Known]:
+        """The newest samples, at most so many, ascending."""
+        return [self._known(at) for at in range(max(0, len(self._instants) - most), len(self._instants))]
+
+    def last_revised(self, most: int) -> list[Known]:
+        """The newest samples of which a later value was published, at most so many, ascending."""
+        instants_ns = sorted(self._revisions)[-most:]
+        return [self._known(bisect_left(self._instants, instant_ns)) for instant_ns in instants_ns]
 
     def knows_any(self, interval: Interval) -> bool:
         """Whether a sample inside the interval is remembered."""
@@ -182,6 +199,10 @@ class Memory:
             for instant_ns in set(dropped).difference(kept_instants):
                 self._exact.pop(instant_ns, None)
                 self._revisions.pop(instant_ns, None)
+
+    def _known(self, at: int) -> Known:
+        instant_ns = self._instants[at]
+        return Known(instant_ns, self._value(at), self._revisions.get(instant_ns, 0))
 
     def _value(self, at: int) -> Value:
         number = self._values[at]

@@ -17,6 +17,7 @@ from streamer.bus.events import EventEncoder
 from streamer.bus.records import Record
 from streamer.clock import ServiceTime
 from streamer.errors import OutcomeUnknown
+from streamer.history import History
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import (
@@ -86,7 +87,7 @@ class Owner:
                 for series in group.series
             },
             clock=HastyClock(),
-            tally=Tally(Metrics(), ServiceTime(HastyClock())),
+            tally=Tally(Metrics(), ServiceTime(HastyClock()), History()),
             commit_interval_ns=0,
         )
 

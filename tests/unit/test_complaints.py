@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from streamer.complaints import FURTHER_CAUSES, MOST_CAUSES, REPEATED_AFTER_NS, Complaints
+from streamer.complaints import FURTHER_CAUSES, MOST_CAUSES, MOST_FAULTS, REPEATED_AFTER_NS, Complaints, Fault
 
 EVENT = "source.unreachable"
 CAUSE = "nobody answers"
@@ -134,3 +134,40 @@ def test_causes_of_long_ago_make_room_for_new_ones(complaints: Complaints, clock
     clock.now_ns += REPEATED_AFTER_NS
     complaints.say(EVENT, "new")
     assert log[-1]["cause"] == "new"
+
+
+def test_a_fault_is_kept_with_its_remedy_until_it_is_over(complaints: Complaints, clock: HandClock) -> None:
+    complaints.say(EVENT, CAUSE, who="a", remedy="Wait.", stream="turbines")
+    clock.now_ns += 5
+    complaints.say(EVENT, CAUSE, who="b", remedy="Wait.", stream="turbines")
+    assert complaints.faults == [Fault(EVENT, CAUSE, "Wait.", "turbines", began_ns=0, last_ns=5, times=2)]
+    complaints.over(EVENT, "source.reached", who="a")
+    assert complaints.faults[0].ended_ns is None
+    clock.now_ns += 2
+    complaints.over(EVENT, "source.reached", who="b")
+    assert complaints.faults[0].ended_ns == 7
+
+
+def test_a_fault_that_comes_again_counts_anew(complaints: Complaints, clock: HandClock) -> None:
+    complaints.say(EVENT, CAUSE)
+    complaints.over(EVENT, "source.reached")
+    clock.now_ns += 5
+    complaints.say(EVENT, CAUSE)
+    assert complaints.faults == [Fault(EVENT, CAUSE, "", "", began_ns=5, last_ns=5, times=1)]
+
+
+def test_the_last_faults_are_kept_the_newest_first(complaints: Complaints) -> None:
+    for number in range(MOST_FAULTS + 5):
+        complaints.say(f"event {number}", CAUSE)
+    complaints.say("event 7", CAUSE)
+    events = [fault.event for fault in complaints.faults]
+    assert len(events) == MOST_FAULTS
+    assert events[:2] == ["event 7", f"event {MOST_FAULTS + 4}"]
+    assert "event 4" not in events
+
+
+def test_what_is_kept_has_no_secret_and_no_control_character(complaints: Complaints) -> None:
+    complaints.say(EVENT, "Bearer abcdefgh\nforged", remedy="client_secret=hunter22")
+    (fault,) = complaints.faults
+    assert fault.cause == "Bearer **********\\nforged"
+    assert "hunter22" not in fault.remedy

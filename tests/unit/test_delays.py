@@ -60,3 +60,11 @@ def test_streams_are_apart() -> None:
         "pv": 1,
         "tower": 2,
     }
+
+
+def test_the_counts_of_a_stream_can_be_read_bucket_by_bucket() -> None:
+    delays = Delays(DEFINITION)
+    assert delays.bounds_s == (0.25, 1, 2, 10)
+    assert list(delays.counts("turbines")) == [0, 0, 0, 0, 0]
+    delays.observe("turbines", [1 * NS_PER_S, 11 * NS_PER_S, 13 * NS_PER_S], 14 * NS_PER_S)
+    assert list(delays.counts("turbines")) == [0, 1, 0, 1, 1]

@@ -15,16 +15,7 @@ from streamer.errors import EXIT_UNREACHABLE, ConfigurationError, StatusUnreacha
 from streamer.metrics import Metrics
 from streamer.status.probe import ask_whether_alive
 from streamer.status.server import StatusServer
-from streamer.status.summary import Snapshot
-
-
-class Starting:
-    """A daemon that owns nothing yet."""
-
-    is_ready = False
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot(False, (), (), (), 0, 0)
+from tests.support.watched import WatchedDaemon
 
 
 @contextmanager
@@ -51,7 +42,7 @@ def something_else() -> Iterator[int]:
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "0.0.0.0", "localhost"])
 async def test_a_daemon_lives_before_it_is_ready_and_wherever_it_listens(asked: str) -> None:
-    server = StatusServer(Starting(), Metrics(), "127.0.0.1", 0)
+    server = StatusServer(WatchedDaemon(is_ready=False).board(), Metrics(), "127.0.0.1", 0)
     await server.start()
     try:
         port = int(server.url.rpartition(":")[2])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streamer.clock import ServiceTime
+from streamer.history import History
 from streamer.ledger.ledger import Applied, Outcome
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, SignalId, Stream
@@ -29,7 +30,8 @@ class Shard:
         if is_time_known:
             self.service_time.learn(NOON_NS)
         self.metrics = Metrics()
-        self.tally = Tally(self.metrics, self.service_time)
+        self.history = History()
+        self.tally = Tally(self.metrics, self.service_time, self.history)
         self.group = Group("pv/raw/0", stream, 0, 7, (SERIES,))
         self.now_s = 0.0
 

@@ -157,5 +157,9 @@ def test_it_behaves_as_a_plain_dictionary(steps: list[dict[int, Value] | tuple[i
             known, known_revision = memory.value_at(at)
             assert is_same(known, value)
             assert known_revision == revision
+        assert [one.instant_ns for one in memory.last(3)] == sorted(model)[-3:]
+        assert [one.revision for one in memory.last_revised(3)] == [
+            model[at][1] for at in sorted(model) if model[at][1]
+        ][-3:]
         for start in range(0, 36, 3):
             assert memory.knows_any(Interval(start, start + 3)) == any(start <= at < start + 3 for at in model)

@@ -1,0 +1,1 @@
+"""The status room, without sockets where it can be."""
