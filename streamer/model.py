@@ -132,9 +132,8 @@ class Hole(NamedTuple):
     Causes: ``absent`` (an answer without samples that the ledger knows), ``silent`` (an answer without any sample,
     when some were due or nothing shows that the signal was read), ``rejected`` (a row that could not be read),
     ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``rebuilt`` (published or
-    ``new`` (a signal added to a group), ``moved`` (a signal that came from another group), ``outage`` (what a group
-    skipped to be fresh at once), ``aside`` (not asked for with its group, because one among several makes the query
-    fail), ``quarantined`` (the same, and it is this one).
+    not, before the ledger was made anew), ``outage`` (what a group skipped to be fresh at once), ``aside`` (not asked
+    for with its group, because one among several makes the query fail), ``quarantined`` (the same, and it is this one).
     """
 
     series: Series
