@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from streamer import ownership
+from streamer.arrival import Arrivals
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints, Fault
 from streamer.config import Settings
@@ -107,6 +108,7 @@ class Daemon:
             clock=clock,
             metrics=metrics,
             complaints=self._complaints,
+            arrivals=Arrivals(metrics.arrival_delay),
             long_queries=asyncio.Semaphore(LONG_QUERIES),
             owner=uuid.UUID(int=random.getrandbits(128), version=4).hex,
             history=History(),
@@ -163,7 +165,7 @@ class Daemon:
         return Snapshot(
             ready=self.is_ready,
             shards=tuple(sorted(owned)),
-            streams=() if now_ns is None else tuple(summarise(parts, now_ns)),
+            streams=() if now_ns is None else tuple(summarise(parts, now_ns, self._around.arrivals)),
             unknown_signals=tuple(f"{stream}: {signal_id.key}" for stream, signal_id in self.roster.unknown),
             ledger_entries=entries,
             ledger_bytes=entries * BYTES_A_SAMPLE,

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.metrics import Metrics
+from streamer.model import NS_PER_S
 from streamer.simulator.audit import Verdict
 from streamer.status.summary import Snapshot
 from streamer.wiring import Parts
@@ -53,6 +54,10 @@ def verdict_table(verdict: Verdict, metrics: Metrics) -> RenderableType:
     table.add_row("events published", f"{verdict.published:,}")
     table.add_row("late", f"{metrics.total('samples_late'):,}")
     table.add_row("revised", f"{metrics.total('samples_revised'):,}")
+    for stream in metrics.arrival_delay.streams:
+        bucket = metrics.arrival_delay.of(stream).quantile(0.99)
+        if bucket is not None and bucket.at_most_ns is not None:
+            table.add_row(f"{stream}: 99 % seen within", f"{bucket.at_most_ns / NS_PER_S:g} s")
     for name, count in (("lost", verdict.lost), ("doubled", verdict.doubled), ("wrong", verdict.wrong)):
         table.add_row(name, Text(f"{count:,}", style="bold red" if count else "bold green"))
     return Group(table, *(Text(example, style="red") for example in verdict.examples))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from streamer.arrival import Arrivals
 from streamer.bulletin import Bulletin
 from streamer.bus import catalogue
 from streamer.bus.events import EventEncoder
@@ -39,6 +40,7 @@ class Surroundings:
 
     Attributes:
         owner: in whose name ledgers are signed; new at every start of the program.
+        arrivals: how late samples are; it outlives what is owned.
         history: told what every commit brought.
         long_queries: bounds how many long answers are in memory at once.
         memory: what all ledgers of the process take of what they may.
@@ -51,6 +53,7 @@ class Surroundings:
     clock: Clock
     metrics: Metrics
     complaints: Complaints
+    arrivals: Arrivals
     long_queries: asyncio.Semaphore
     owner: str
     history: History
@@ -129,7 +132,7 @@ class Generation:
                 for member in members
             },
             clock=around.clock,
-            tally=Tally(around.metrics, around.service_time, around.history),
+            tally=Tally(around.metrics, around.service_time, around.history, around.arrivals, around.complaints),
             commit_interval_ns=settings.bus.commit_interval,
         )
         return cls(around, shard, writer, ledger, bulletin, pipeline)

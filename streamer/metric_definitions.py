@@ -41,8 +41,8 @@ SETTLED_LAG_EXPECTED = Definition(
 )
 ARRIVAL_DELAY = Definition(
     *("Freshness", "arrival_delay_seconds", "histogram", "seconds", STREAM),
-    "Age of samples when they were asked for and shown for the first time, in the live and revisit lanes.",
-    "What lies past the overlap is late; what comes near the last age of lookback may be missed: lengthen them.",
+    "Age of samples when they were asked for and shown for the first time; not after outages, which it would show.",
+    "See the log: arrival.overlap_exceeded and arrival.last_age_reached name the settings that would do.",
     buckets=DELAY_BUCKETS,
 )
 END_TO_END = Definition(

@@ -22,9 +22,7 @@ from streamer.planner.groups import arrange
 from streamer.planner.plan import AHEAD_NS, REVISITS_PER_LIVE
 from streamer.published import Readable, Told, read_told, refuse_lost_state, runs_of
 from streamer.roster import Member, call_roll
-
-BYTES_A_SAMPLE = 40
-"""Ledger memory of one remembered sample, at most."""
+from streamer.sizing import BYTES_A_SAMPLE
 
 SHOWN_SERIES = 3
 """Series that are named where many are meant."""

@@ -6,8 +6,11 @@ One ``Tally`` a generation; the pipeline tells it of each answer whose commit su
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
+from streamer.arrival import Advice, Arrivals, Runs, first_seen
 from streamer.clock import ServiceTime
+from streamer.complaints import Complaints
 from streamer.history import History
 from streamer.ledger.ledger import Applied, Outcome
 from streamer.metrics import Metrics
@@ -20,10 +23,19 @@ FRESH_WITHIN_NS = 2 * NS_PER_S
 class Tally:
     """Counts what is committed of one shard."""
 
-    def __init__(self, metrics: Metrics, service_time: ServiceTime, history: History) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        service_time: ServiceTime,
+        history: History,
+        arrivals: Arrivals,
+        complaints: Complaints,
+    ) -> None:
         self._metrics = metrics
         self._service_time = service_time
         self._history = history
+        self._arrivals = arrivals
+        self._complaints = complaints
         self._looked_ns: dict[str, int] = {}
 
     def commit_took(self, span_ns: int) -> None:
@@ -34,13 +46,14 @@ class Tally:
         """Count an answer just after the commit that holds what is new of it."""
         metrics, stream = self._metrics, query.group.stream.name
         self._history.committed(stream, applied)
-        for run in applied.runs:
-            if run.revision:
-                metrics.revised.labels(stream).inc(len(run.instants_ns))
-            else:
-                metrics.published.labels(stream).inc(len(run.instants_ns))
-                if run.is_late:
-                    metrics.late.labels(stream).inc(len(run.instants_ns))
+        fresh = first_seen(applied.runs)
+        # Once an answer, not once a run: finding a counter by its label costs as much as a sample.
+        if published := sum(len(instants_ns) * times for instants_ns, times in fresh):
+            metrics.published.labels(stream).inc(published)
+        if late := sum(len(run.instants_ns) for run in applied.runs if run.is_late):
+            metrics.late.labels(stream).inc(late)
+        if revised := sum(len(run.instants_ns) for run in applied.runs if run.revision):
+            metrics.revised.labels(stream).inc(revised)
         if applied.nulls:
             metrics.nulls.labels(stream).inc(applied.nulls)
         if applied.vanished:
@@ -51,21 +64,20 @@ class Tally:
             metrics.void.inc()
         for cause, rows in answer.rejected.items():
             metrics.rejected.labels(cause).inc(rows)
+        advice = self._arrivals.seen(query, applied, fresh)
+        if advice is not None:
+            self._advise(stream, advice)
         now_ns = self._service_time.now_ns()
         if now_ns is not None and query.lane is not Lane.BACKFILL:
-            self._time(query, applied, now_ns)
+            self._time(query, applied, fresh, now_ns)
 
-    def _time(self, query: Query, applied: Applied, now_ns: int) -> None:
+    def _time(self, query: Query, applied: Applied, fresh: Runs, now_ns: int) -> None:
         """How old the samples are that were published for the first time, by the service's time."""
         stream, metrics = query.group.stream, self._metrics
         overdue, before_ns = 0, self._overdue_before(query, now_ns)
-        for run in applied.runs:
-            if run.revision:
-                continue
-            if query.lane in (Lane.LIVE, Lane.REVISIT):
-                metrics.arrival_delay.observe(stream.name, run.instants_ns, query.asked_at_ns)
-            metrics.end_to_end.observe(stream.name, run.instants_ns, now_ns)
-            overdue += bisect_left(run.instants_ns, before_ns)
+        for instants_ns, times in fresh:
+            metrics.end_to_end.observe(stream.name, instants_ns, now_ns, times)
+            overdue += bisect_left(instants_ns, before_ns) * times
         metrics.overdue.labels(stream.name).inc(overdue)
         if query.lane is Lane.LIVE and applied.outcome is Outcome.COVERED:
             self._looked_ns[query.group.id] = min(query.asked_at_ns, query.window.end_ns + stream.whole_after_ns)
@@ -81,3 +93,31 @@ class Tally:
         if query.lane is Lane.LIVE and self._looked_ns.get(query.group.id, since_ns) > since_ns:
             return 0
         return since_ns - stream.whole_after_ns
+
+    def _advise(self, stream: str, advice: Sequence[Advice]) -> None:
+        """Say which settings are too short for what was seen lately, and when they no longer are."""
+        complaints, short = self._complaints, {one.setting: one for one in advice}
+        if (one := short.get("overlap")) is not None:
+            complaints.say(
+                "arrival.overlap_exceeded",
+                f"{stream}: overlap is shorter than what is seen",
+                who=stream,
+                stream=stream,
+                configured=one.configured,
+                seen=one.seen,
+                remedy=one.remedy,
+            )
+        else:
+            complaints.over("arrival.overlap_exceeded", "arrival.overlap_sufficed", who=stream)
+        if (one := short.get("lookback")) is not None:
+            complaints.say(
+                "arrival.last_age_reached",
+                f"{stream}: samples are first seen at the last age of lookback",
+                who=stream,
+                stream=stream,
+                configured=one.configured,
+                seen=one.seen,
+                remedy=one.remedy,
+            )
+        else:
+            complaints.over("arrival.last_age_reached", "arrival.last_age_sufficed", who=stream)

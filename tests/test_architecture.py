@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "published", "status"),
     ("roster",),
     ("bulletin", "tally"),
-    ("history",),
+    ("history", "arrival"),
     ("source", "planner", "ledger", "bus", "simulator"),
     ("config",),
     ("settings_kafka",),
@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings_reading", "settings_types", "logs", "complaints"),
     ("metrics", "redaction", "clock", "failpoints"),
     ("delays", "metric_definitions"),
-    ("metric_types",),
+    ("metric_types", "spread"),
     ("errors",),
     ("model",),
 )

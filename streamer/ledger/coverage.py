@@ -6,6 +6,7 @@ Called by the ledger alone.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 
 from streamer.ledger.book import Account
 from streamer.model import Answer, Column, Hole, Interval, Lane, Place, Query, Series, align_down
@@ -149,6 +150,13 @@ def _cut_off(query: Query, column: Column, series: Series, account: Account) -> 
     if account.silence.is_suspect(account.memory, covered.end_ns - stream.overlap_ns, last_ns):
         return Hole(series, tail, "silent")
     return None
+
+
+def is_of_silence(query: Query, accounts: Iterable[Account]) -> bool:
+    """Whether a query repairs only what was silent: a signal that comes later than the overlap looks like that."""
+    return query.lane is Lane.REPAIR and all(
+        hole.cause == "silent" for account in accounts for hole in account.holes if hole.interval.overlaps(query.window)
+    )
 
 
 def clipped(column: Column, window: Interval) -> Column:

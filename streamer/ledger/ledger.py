@@ -35,6 +35,7 @@ from streamer.ledger.codec import (
 from streamer.ledger.coverage import (
     clipped,
     covered_by,
+    is_of_silence,
     left_out_by,
     moved_by,
     resumed_by,
@@ -67,6 +68,8 @@ class Applied:
         opened: holes that the answer opened, or left open.
         nulls: samples left out because their value is null.
         vanished: published samples that the answer no longer shows.
+        frontier_ns: the group's frontier before the commit.
+        was_silent: whether the answer is to a repair of nothing but silence: samples that had not come before.
     """
 
     outcome: Outcome
@@ -74,6 +77,8 @@ class Applied:
     opened: list[Hole] = field(default_factory=list)
     nulls: int = 0
     vanished: int = 0
+    frontier_ns: int = 0
+    was_silent: bool = False
 
 
 class Ledger:
@@ -231,8 +236,10 @@ class Ledger:
         place = resumed_by(query, book.place, book.ages_ns)
         moved = moved_by(query, place, book.ages_ns)
         last_look = Interval(place.revisited_ns[-1], moved.revisited_ns[-1])
-        watermark_ns = book.stored_frontier_ns - stream.overlap_ns
-        applied = Applied(Outcome.COVERED, opened=self._skip(book, query))
+        frontier_ns = book.stored_frontier_ns
+        watermark_ns = frontier_ns - stream.overlap_ns
+        applied = Applied(Outcome.COVERED, opened=self._skip(book, query), frontier_ns=frontier_ns)
+        applied.was_silent = is_of_silence(query, (account for _, account in accounts))
         for series, account in accounts:
             column = answer.columns.get(series.signal.index)
             uncovered = uncovered_by(query, answer, series, account, last_look)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from streamer.arrival import Arrival, Arrivals
 from streamer.ledger.ledger import Ledger
 from streamer.model import NS_PER_S, Group, Stream
 from streamer.planner.plan import revisit_slice_ns
@@ -31,6 +32,7 @@ class StreamSummary:
         last_age_s: the last of the configured ages.
         holes: intervals behind the frontier that are not covered.
         holes_by_cause: the same by cause.
+        arrival: how late samples arrived lately; None before there was any.
     """
 
     stream: str
@@ -44,6 +46,7 @@ class StreamSummary:
     last_age_s: float = 0.0
     holes: int = 0
     holes_by_cause: dict[str, OpenHoles] = field(default_factory=dict)
+    arrival: Arrival | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,15 @@ class Snapshot:
     clock_skew_s: float | None = None
 
 
-def summarise(parts: Iterable[tuple[Ledger, Iterable[Group]]], now_ns: int) -> list[StreamSummary]:
+def summarise(
+    parts: Iterable[tuple[Ledger, Iterable[Group]]], now_ns: int, arrivals: Arrivals | None = None
+) -> list[StreamSummary]:
     """One summary a stream, by name.
 
     Args:
         parts: each owned ledger with the groups that it serves.
         now_ns: the service's time.
+        arrivals: how late samples are.
     """
     result: dict[str, StreamSummary] = {}
     for ledger, groups in parts:
@@ -91,6 +97,9 @@ def summarise(parts: Iterable[tuple[Ledger, Iterable[Group]]], now_ns: int) -> l
                 alike = summary.holes_by_cause.setdefault(hole.cause, OpenHoles())
                 alike.count += 1
                 alike.seconds += (hole.interval.end_ns - hole.interval.start_ns) / NS_PER_S
+    if arrivals is not None:
+        for stream, summary in result.items():
+            summary.arrival = arrivals.of(stream)
     return [result[stream] for stream in sorted(result)]
 
 

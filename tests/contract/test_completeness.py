@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from streamer.arrival import Arrivals
 from streamer.bulletin import Bulletin
 from streamer.bus.completeness import Completeness
 from streamer.bus.events import EventEncoder
 from streamer.bus.records import Record
 from streamer.clock import ServiceTime
+from streamer.complaints import Complaints
 from streamer.errors import OutcomeUnknown
 from streamer.history import History
 from streamer.ledger.ledger import Ledger
@@ -74,8 +76,9 @@ class Owner:
 
     def __init__(self, bus: ReadableBus, writer: Writer, group: Group, records: dict[bytes, bytes], name: str) -> None:
         self.group = group
+        clock, metrics = HastyClock(), Metrics()
         self.ledger = Ledger.restore(records, shard=SHARD, shards=SHARDS, partitions=12, owner=name)
-        self.bulletin = Bulletin(self.ledger, HastyClock())
+        self.bulletin = Bulletin(self.ledger, clock)
         self.pipeline = Pipeline(
             ledger=self.ledger,
             bulletin=self.bulletin,
@@ -86,8 +89,8 @@ class Owner:
                 )
                 for series in group.series
             },
-            clock=HastyClock(),
-            tally=Tally(Metrics(), ServiceTime(HastyClock()), History()),
+            clock=clock,
+            tally=Tally(metrics, ServiceTime(clock), History(), Arrivals(metrics.arrival_delay), Complaints(clock)),
             commit_interval_ns=0,
         )
 

@@ -9,19 +9,25 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
+from streamer.arrival import Advice, Arrival, Bounds, Quantiles
 from streamer.errors import EXIT_CONFIGURATION, ConfigurationError
 from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode_place, place_key, sealed
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Group, Series, SignalId, Stream
 from streamer.status.server import StatusServer
-from streamer.status.summary import OpenHoles, summarise
+from streamer.status.summary import OpenHoles, StreamSummary, summarise
 from tests.support import watched
 from tests.support.watched import WatchedDaemon
 
 NOW_NS = 1_000 * NS_PER_S
+
+SOON, AT_ONCE, LATE, NEVER = Bounds(0.8, 1.0), Bounds(0.0, 0.01), Bounds(15.0, 20.0), Bounds(2_592_000.0, None)
+ADVICE = Advice("overlap", "3s", "10.0% of 100 samples needed more; 99% need 15s to 20s", {"overlap": "25s"})
+ARRIVAL = Arrival(100, Quantiles(SOON, LATE, NEVER), Quantiles(AT_ONCE, LATE, LATE), 10, 1, (ADVICE,))
 
 
 class Shown:
@@ -94,8 +100,36 @@ async def test_the_state_is_there_as_json() -> None:
             "last_age_s": 120.0,
             "holes": 1,
             "holes_by_cause": {"silent": {"count": 1, "seconds": 10.0}},
+            "arrival": None,
         }
     ]
+
+
+def test_arrival_is_written_with_both_edges_of_each_quantile() -> None:
+    summary = orjson.loads(orjson.dumps(StreamSummary("turbines", arrival=ARRIVAL)))
+    assert summary["arrival"] == {
+        "samples": 100,
+        "delay": {
+            "p50": {"above_s": 0.8, "at_most_s": 1.0},
+            "p95": {"above_s": 15.0, "at_most_s": 20.0},
+            "p99": {"above_s": 2592000.0, "at_most_s": None},
+        },
+        "overlap_needed": {
+            "p50": {"above_s": 0.0, "at_most_s": 0.01},
+            "p95": {"above_s": 15.0, "at_most_s": 20.0},
+            "p99": {"above_s": 15.0, "at_most_s": 20.0},
+        },
+        "late": 10,
+        "at_last_look": 1,
+        "advice": [
+            {
+                "setting": "overlap",
+                "configured": "3s",
+                "seen": "10.0% of 100 samples needed more; 99% need 15s to 20s",
+                "would_do": {"overlap": "25s"},
+            }
+        ],
+    }
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/metrics", "/api/status", "/events"])

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from streamer.arrival import Arrivals
 from streamer.clock import ServiceTime
+from streamer.complaints import Complaints
 from streamer.history import History
 from streamer.ledger.ledger import Applied, Outcome
 from streamer.metrics import Metrics
@@ -31,7 +33,8 @@ class Shard:
             self.service_time.learn(NOON_NS)
         self.metrics = Metrics()
         self.history = History()
-        self.tally = Tally(self.metrics, self.service_time, self.history)
+        arrivals = Arrivals(self.metrics.arrival_delay)
+        self.tally = Tally(self.metrics, self.service_time, self.history, arrivals, Complaints(self.clock))
         self.group = Group("pv/raw/0", stream, 0, 7, (SERIES,))
         self.now_s = 0.0
 
@@ -48,7 +51,9 @@ class Shard:
         asked_ns = NOON_NS + int((self.now_s if asked_s is None else asked_s) * NS_PER_S)
         end_ns = asked_ns if window_end_s is None else NOON_NS + int(window_end_s * NS_PER_S)
         query = Query(self.group, lane, (SERIES,), Interval(end_ns - 1, end_ns), asked_ns, Place(0, (0, 0), 0))
-        self.tally.committed(query, Answer({}), applied(run(at_s, revision), outcome=outcome))
+        self.tally.committed(
+            query, Answer({}), applied(run(at_s, revision), outcome=outcome, frontier_ns=asked_ns - NS_PER_S)
+        )
 
     async def wait(self, seconds: float) -> None:
         await self.clock.advance(seconds)
