@@ -98,7 +98,7 @@ class Proof:
         doubt = self._doubt(span_ns, rows, column, last)
         if doubt is not None and not is_even(query, answer, known_ns):
             return doubt
-        if doubt is not None:
+        if doubt is not None and old.end_ns == query.asked.end_ns:  # else its young end may be cut unseen
             self._take_as_proved(span_ns, rows, column, doubt)
         self._on_trust += span_ns > TRUSTED_NS
         return Doubt.TURN if self._on_trust >= REPROVED_AFTER else None
