@@ -224,9 +224,11 @@ def test_two_lanes_that_are_divided_at_once_never_put_all_aside() -> None:
         table.query(Lane.REVISIT, table.group.series[:1]), "500", is_least=False, answered_ns=9, now_ns=9
     )
     table.bad = set()
-    for lane in (Lane.LIVE, Lane.REVISIT):
-        assert table.ask(lane)
-        assert len(table.quarantine.together(Lane.LIVE)) == 1
+    in_flight = [table.query(lane, table.quarantine.together(lane)) for lane in (Lane.LIVE, Lane.REVISIT)]
+    assert [indexes(query.series) for query in in_flight] == [[1], [2]]
+    for query in in_flight:
+        table.put(query)
+    assert table.live() == [2]
 
 
 def test_a_group_of_which_all_are_aside_asks_for_all() -> None:
