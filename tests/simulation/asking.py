@@ -11,7 +11,7 @@ from streamer.errors import SourceError
 from streamer.model import Answer, Query
 from streamer.source.client import ApiClient
 from tests.simulation.chronicle import SECRET_MARK
-from tests.simulation.service import Violation
+from tests.simulation.service import Violation, asking
 
 
 class WatchedClient(ApiClient):
@@ -30,6 +30,7 @@ class WatchedClient(ApiClient):
                     f"two questions at once: {query.lane.name} {query.window}, {other.lane.name} {other.window}"
                 )
         self._open = {**others, task: query}
+        asking.set(object())
         try:
             return await super().query(query)
         except SourceError as exc:

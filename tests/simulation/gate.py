@@ -18,7 +18,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 24
@@ -98,7 +99,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="mutants at once")
     parser.add_argument("--here", action="store_true", help="try one mutant in this process")
     asked = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if not asked.names or mutant.name in asked.names]
+    chosen = [one for one in MUTANTS if one.name in asked.names or not (asked.names or one.survives)]
     if asked.here:
         [mutant] = chosen
         seeds = list(dict.fromkeys((mutant.seed, *range(1, SEEDS + 1))))
@@ -120,6 +121,9 @@ def _gate(mutants: Sequence[Mutant], workers: int, *, has_all: bool) -> int:
             if not noticed:
                 survivors.append(mutant.name)
     sys.stdout.write(f"{len(mutants) - len(survivors)} of {len(mutants)} in {time.monotonic() - began_s:.0f} s\n")
+    for mutant in MUTANTS:
+        if mutant.survives:
+            sys.stdout.write(f"not tried: {mutant.name} ({mutant.rule}): {mutant.survives}\n")
     if survivors:
         sys.stdout.write(f"nobody noticed: {', '.join(survivors)}\n")
     return int(bool(survivors))

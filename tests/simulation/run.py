@@ -146,7 +146,7 @@ class Story:
 
     async def _signal_silent(self) -> None:
         for index in self._random.sample((*RAW, *RESAMPLED), self._random.choice([1, 1, 2, 3])):
-            self._world.silence(index, self._random.choice([1, 10, 40, 100, 300]))
+            self._world.silence(index, self._random.choice([1, 10, 40, 100, 300, 300]))
 
     async def _bad_series(self) -> None:
         until_s = self._world.service.now_s() + self._random.choice([10, 60, 200])

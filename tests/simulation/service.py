@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from random import Random
@@ -33,9 +33,11 @@ TIMEOUT_S = 30.0
 TOKEN_LIFE_S = 300
 ROUNDED_S = 0.001
 TOKEN_PATH = "v1/auth/token"
-NEVER_UNCHANGED = (403,)
-SOON_S = 0.9
-"""A refused question may be asked again when a pause is over, of a second at least."""
+NEVER_UNCHANGED = (400, 403, 404)
+"""What was answered so is not asked again; whoever plans anew may ask the same."""
+
+asking: ContextVar[object] = ContextVar("asking", default=None)
+"""Another object for each question that is planned, however often and by how many tasks it is sent."""
 
 URL = "https://tenant.example/rt-api/api/"
 
@@ -285,7 +287,7 @@ class Line:
         self._gate = gate
         self._in_flight = 0
         self._closed_until_s = 0.0
-        self._refused_at_s: dict[str, float] = {}
+        self._refused: dict[str, object] = {}
 
     async def send(self, request: Request) -> Reply:
         await self._gate.passed()
@@ -295,10 +297,9 @@ class Line:
             raise Violation(f"a request {self._closed_until_s - self._service.now_s():.3f} s before Retry-After allows")
         if self._in_flight >= MOST_IN_FLIGHT:
             raise Violation(f"{self._in_flight + 1} requests of one process in flight")
-        if request.body is not None:
-            refused_s = self._refused_at_s.pop(request.body.get_secret_value(), -math.inf)
-            if self._service.now_s() - refused_s < SOON_S:
-                raise Violation("a question that was refused is asked again unchanged")
+        question = request.body.get_secret_value() if request.body is not None else ""
+        if question and self._refused.pop(question, None) is asking.get():
+            raise Violation("a question that was refused is asked again unchanged")
         self._in_flight += 1
         try:
             reply = await self._carried(request)
@@ -309,8 +310,8 @@ class Line:
         now_s = self._service.now_s()
         if reply.closed_s:
             self._closed_until_s = max(self._closed_until_s, now_s + reply.closed_s - ROUNDED_S)
-        if reply.status in NEVER_UNCHANGED and request.body is not None:
-            self._refused_at_s[request.body.get_secret_value()] = now_s
+        if reply.status in NEVER_UNCHANGED and question:
+            self._refused[question] = asking.get()
         return reply
 
     async def _carried(self, request: Request) -> Told:

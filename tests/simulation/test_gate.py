@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.gate import mutated
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

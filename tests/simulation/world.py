@@ -146,7 +146,8 @@ class World:
 
     def silence(self, index: int, seconds: float) -> None:
         """The service leaves a signal out of all its answers for a while, and says nothing of it."""
-        self.service.silent[index] = self.service.now_s() + seconds
+        until_s = self.service.now_s() + seconds
+        self.service.silent[index] = max(until_s, self.service.silent.get(index, 0.0))
 
     def reconfigure(self, raw: Sequence[int], group_size: int) -> None:
         """Whatever begins from now on has these raw signals, in groups of this size."""
