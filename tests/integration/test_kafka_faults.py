@@ -185,10 +185,23 @@ async def test_a_state_of_many_records_is_restored_whole(settings: KafkaSettings
     await writer.close()
 
 
-async def test_a_state_topic_of_another_shape_is_refused(settings: KafkaSettings, admin: AIOKafkaAdminClient) -> None:
+async def test_a_state_topic_with_fewer_partitions_than_shards_is_refused(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient
+) -> None:
     await admin.create_topics([NewTopic(settings.topics.state, 3, 1, topic_configs={"cleanup.policy": "compact"})])
-    with pytest.raises(ConfigurationError, match=r"has 3 partitions; it needs as many as bus\.shards \(1\)"):
-        await opened(settings)
+    with pytest.raises(ConfigurationError, match=r"has 3 partitions; it needs as many as bus\.shards \(4\)") as refusal:
+        await KafkaBus(settings, shards=4, partitions=4).open()
+    assert "streamer reshard" in refusal.value.remedy
+
+
+async def test_a_state_topic_with_more_partitions_than_shards_is_used_as_far_as_there_are_shards(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient
+) -> None:
+    await admin.create_topics([NewTopic(settings.topics.state, 3, 1, topic_configs={"cleanup.policy": "compact"})])
+    writer = await (await opened(settings)).acquire(0)
+    await writer.commit([], {b"head": b"1"})
+    assert await writer.restore() == {b"head": b"1"}
+    await writer.close()
 
 
 async def test_a_state_topic_that_is_not_compacted_is_refused(
@@ -202,7 +215,7 @@ async def test_a_state_topic_that_is_not_compacted_is_refused(
 @pytest.mark.parametrize(
     ("topic", "partitions", "problem"),
     [
-        ("completeness", 4, r"has 4 partitions; it needs as many as bus\.shards \(2\)"),
+        ("completeness", 1, r"has 1 partitions; it needs as many as bus\.shards \(2\)"),
         ("gaps", 3, r"has 3 partitions; it needs a multiple of bus\.shards \(2\)"),
         ("signals", 2, "is not compacted"),
     ],
