@@ -147,7 +147,8 @@ def _cut_off(query: Query, column: Column, series: Series, account: Account) -> 
         return Hole(series, covered if is_tail_known else head, "absent")
     if is_tail_known:
         return Hole(series, tail, "absent")
-    if account.silence.is_suspect(account.memory, covered.end_ns - stream.overlap_ns, last_ns):
+    due_ns = min(covered.end_ns, query.asked_at_ns - stream.overlap_ns)
+    if account.silence.is_suspect(account.memory, due_ns, last_ns):
         return Hole(series, tail, "silent")
     return None
 

@@ -92,6 +92,8 @@ class Proof:
         if 2 * span_ns < query.asked.end_ns - query.asked.start_ns or span_ns < 2 * query.group.stream.quantum_ns:
             return None  # samples still arrive in most of it, or it cannot be any narrower
         rows, column = _counts(answer)
+        if not rows:
+            return None  # a cap leaves some and a grid has some; and it would prove nothing
         last, self._last = self._last, (rows, span_ns)
         if span_ns > TRUSTED_NS and not self._grids_trusted_for and is_thinned(query, answer, known_ns):
             return Doubt.GRID
@@ -173,8 +175,8 @@ class Proof:
 def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer]], doubt: Doubt) -> bool:
     """Whether an answer has every instant that shorter ones, asked for later, have.
 
-    What is young does not count: it may have arrived in between. An answer with few rows, or in doubt of a grid, must
-    have nothing else in their windows either.
+    What is young does not count: it may have arrived in between. A piece without a signal that the answer
+    shows there proves nothing. An answer with few rows, or in doubt of a grid, must have nothing else there either.
     """
     until_ns = _old_part(query).end_ns
     is_alike = doubt is Doubt.GRID or _counts(answer)[0] < TRUSTED_ROWS
@@ -182,7 +184,7 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
         window = Interval(asked.asked.start_ns, min(asked.asked.end_ns, until_ns))
         for index in {*piece.columns, *answer.columns}:
             there, here = (_within(shown.columns.get(index), window) for shown in (piece, answer))
-            if there - here or (is_alike and here != there):
+            if there - here or (here and not there) or (is_alike and here != there):
                 return False
     return True
 

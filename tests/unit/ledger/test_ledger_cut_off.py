@@ -61,3 +61,10 @@ def test_a_silent_end_that_a_repair_shows_again_is_believed_and_suspected_less()
     assert bench.holes() == [(1, 157, 160, "silent")]
     bench.take(bench.ask(157, 164, lane=Lane.CATCH_UP, at=520), {})
     assert bench.holes() == [(1, 157, 160, "silent")]
+
+
+def test_an_end_that_is_older_than_the_overlap_has_no_time_left_to_arrive() -> None:
+    for asked_at, holes in ((110, []), (113, [(1, 105, 110, "silent")])):
+        bench = steady()
+        bench.take(bench.ask(97, 110, at=asked_at), {1: every_second(97, 106)})
+        assert bench.holes() == holes

@@ -267,3 +267,16 @@ def test_an_even_answer_up_to_now_proves_nothing_because_its_end_may_be_cut_unse
     live = asked(0, 62, at=61, lane=Lane.LIVE)
     assert proof.doubt(live, service.answer(live), KNOWN) is None
     assert doubt_of(proof, asked(0, 50), service) is Doubt.LENGTH
+
+
+def test_an_answer_without_rows_is_taken_on_trust_and_proves_nothing() -> None:
+    proof = Proof()
+    assert proof.doubt(asked(0, 60), answer_of([]), {}) is None
+    assert doubt_of(proof, asked(60, 110), Service()) is Doubt.LENGTH
+
+
+def test_a_piece_that_leaves_out_what_the_answer_shows_there_proves_nothing() -> None:
+    query = asked(0, 600)
+    answer = Service().answer(query)
+    pieces = [(piece, answer_of([])) for piece in Proof().pieces(query, answer, Doubt.LENGTH)]
+    assert not shows_all(query, answer, pieces, Doubt.LENGTH)
