@@ -99,8 +99,7 @@ class Replica:
         self._group.silence(self.member)
 
     async def thaw(self) -> None:
-        if self.member.owner is not None:
-            await self._group.thaw(self.member)
+        await self._group.thaw(self.member)
 
 
 @dataclass(slots=True)

@@ -64,7 +64,8 @@ class Group:
         return Member(self)
 
     async def join(self, member: Member) -> None:
-        self._members.append(member)
+        if member not in self._members:  # thawed twice at once it joins once
+            self._members.append(member)
         await self.rebalance()
 
     def leave(self, member: Member) -> None:
@@ -80,8 +81,7 @@ class Group:
     async def thaw(self, member: Member) -> None:
         """The process goes on; it joins anew, unless the group never missed it."""
         member.is_silent = False
-        if member not in self._members:
-            assert member.owner is not None
+        if member.owner is not None and member not in self._members:  # else it has yet to join, or was not missed
             await member.owner.hold()
             await self.join(member)
 
