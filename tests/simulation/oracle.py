@@ -52,6 +52,7 @@ class Oracle:
     Attributes:
         chains: by index and instant the values published, in order of their revisions.
         commits: how many there were.
+        is_lost: whether state is lost, and not rebuilt yet: what is known of a series may be less than what was.
     """
 
     def __init__(self, plant: Plant, service: Service, shape: Shape) -> None:
@@ -60,7 +61,7 @@ class Oracle:
         self._shape = shape
         self.chains: dict[tuple[int, int], list[Value]] = {}
         self.commits = 0
-        self._anew: set[Series] = set()
+        self.is_lost = False
         self._known: set[int] = set()
         self._fresh: set[tuple[int, int]] = set()
         self._standings: dict[Series, Standing] = {}
@@ -75,10 +76,6 @@ class Oracle:
         for key, value in changes.items():
             if key.startswith(PLACE_PREFIX) and value is not None:
                 self._placed(decode_place(key, value))
-
-    def forgotten(self) -> None:
-        """State was lost. What is known of a series then may be less than what was, once."""
-        self._anew = set(self._standings)
 
     def _published(self, event: Event) -> None:
         instant_ns, _ = parse_instant(event.timestamp)
@@ -123,12 +120,11 @@ class Oracle:
             standing = Standing(place.frontier, place.revisited[-1][1], holes)
             before = self._standings.get(series, Standing())
             went_back = standing.frontier_ns < before.frontier_ns or standing.settled_ns < before.settled_ns
-            if went_back and series not in self._anew:
+            if went_back and not self.is_lost:
                 raise Violation(f"{name}: the frontier went back from {before} to {standing}")
             self._check_covered(series, before, standing)
             self._check_settled(series, before, standing)
             self._standings[series] = standing
-            self._anew.discard(series)
 
     def _check_covered(self, series: Series, before: Standing, standing: Standing) -> None:
         """What is behind the frontier, and was not or lay in a hole, was asked for, and what it showed is published."""
@@ -140,8 +136,9 @@ class Oracle:
                     f"{series.name}: {gap} is behind the frontier, in no hole, and nobody ever asked for it"
                 )
             left_out = [asked for asked in shown.left_out.get(index, []) if asked.overlaps(piece)]
+            spoilt = [part for part in shown.spoilt.get(index, []) if part.overlaps(piece)]
             for sample in self._due(series, piece):
-                if not any(asked.start_ns <= sample < asked.end_ns for asked in left_out):
+                if not any(part.start_ns <= sample < part.end_ns for part in spoilt):
                     raise Violation(f"{series.name} at {sample}: is behind the frontier, was shown, is not published")
             unread = unasked(shown.read.get(index, []), piece)
             if unread is not None and all(self._is_any_known(index, one) for one in left_out if one.overlaps(unread)):
@@ -197,6 +194,11 @@ class Oracle:
                 elif not any(_is_same(chain[-1], value) for value in allowed):
                     found.append(f"{index} at {instant_ns}: ends with {chain[-1]}, not one of {allowed}")
         return found
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether anything is still to be repaired."""
+        return any(standing.holes for standing in self._standings.values())
 
     def is_fresh(self, index: int, since_ns: int) -> bool:
         """Whether the newest sample that a signal has shown by then, and without delay, is published."""

@@ -37,12 +37,14 @@ class Shown:
         asked: by index, everything that an answer was delivered about, disjoint and ascending.
         read: the same of answers that did not leave the signal out.
         left_out: by index, what answers were asked that left the signal out.
+        spoilt: by index, what answers did not show whole.
     """
 
     def __init__(self) -> None:
         self.asked: dict[int, list[Interval]] = {}
         self.read: dict[int, list[Interval]] = {}
         self.left_out: dict[int, list[Interval]] = {}
+        self.spoilt: dict[int, list[Interval]] = {}
         self._first_whole: dict[int, dict[int, int]] = {}
         self._whole: dict[int, list[tuple[Interval, int]]] = {}
 
@@ -51,6 +53,8 @@ class Shown:
         asked, now_ns = about.asked, about.now_ns
         for index in about.indexes:
             self.asked[index] = _joined([*self.asked.get(index, []), asked])
+            whole = about.whole.get(index)
+            self.spoilt.setdefault(index, []).extend([asked] if whole is None else without(asked, whole))
             if index in about.left_out:
                 self.left_out.setdefault(index, []).append(asked)
             else:

@@ -167,30 +167,37 @@ class World:
         shard = self.random.choice(published)
         self._lost.add(shard)
         self.kafka.state[shard] = {}
-        self.oracle.forgotten()
-        self.witness.forgotten(shard)
+        self.oracle.is_lost = True
         await asyncio.sleep(self.random.choice([0, 20]))
         await self.rebuild()
 
     async def rebuild(self) -> None:
         """Scale to zero, and make anew what is lost: cut short at first, then until it succeeds."""
         self._is_halted = True
-        await self.begin_anew()
-        within_s: float | None = self.random.uniform(0, 0.1)
+        try:
+            await self.begin_anew()
+            await self._rebuild_until_done(self.random.uniform(0, 0.1))
+        finally:
+            self._is_halted = False
+
+    async def _rebuild_until_done(self, within_s: float | None) -> None:
         while self._lost:
+            for shard in self._lost:
+                self.witness.forgotten(shard)
             gate = Gate()
             making = asyncio.create_task(self._rebuilt(gate))
             await asyncio.wait([making], timeout=within_s)
             gate.is_dead, within_s = not making.done(), None
             making.cancel()
             await asyncio.wait([making])
-            if not making.cancelled() and making.exception() is None:
+            error = None if making.cancelled() else making.exception()
+            if not making.cancelled() and error is None:
                 self._lost.clear()
-            elif not making.cancelled() and not isinstance(making.exception(), BusError):
-                self.violated(f"rebuild: {making.exception()!r}")
-                break
+                self.oracle.is_lost = False
+            elif error is not None and not isinstance(error, BusError):
+                self.violated(f"rebuild: {error!r}")
+                return
             await asyncio.sleep(0.5)
-        self._is_halted = False
 
     async def _rebuilt(self, gate: Gate) -> None:
         bus = Bus(self.kafka, gate, self.shape.shards, Alone(self.shape.shards))

@@ -31,6 +31,7 @@ class Member:
         try:
             await asyncio.Event().wait()
         finally:
+            self.owner = None
             self._group.leave(self)
 
     async def contested(self, shard: int) -> None:
@@ -83,7 +84,8 @@ class Group:
         member.is_silent = False
         if member.owner is not None and member not in self._members:  # else it has yet to join, or was not missed
             await member.owner.hold()
-            await self.join(member)
+            if member.owner is not None:  # its process may have ended meanwhile
+                await self.join(member)
 
     async def rejoin(self, member: Member) -> None:
         """The member asks to be told anew; one that is silent is not heard."""
@@ -117,7 +119,7 @@ class Group:
             live = [member for member in members if not member.is_silent]
             await asyncio.gather(*(member.owner.hold() for member in live if member.owner is not None))
             for member, shards in zip(members, self._shared(members), strict=True):
-                if member in live and member in self._members:
+                if member in live and member in self._members and member.owner is not None:
                     member.told(shards)
 
     def _shared(self, members: list[Member]) -> list[set[int]]:
