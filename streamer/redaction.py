@@ -170,6 +170,7 @@ def _compile_registered() -> None:
     searched = (secret for secret in (*_configured, *_minted) if len(secret) >= SHORTEST_SECRET_IN_TEXT)
     longest_first = sorted(searched, key=lambda secret: (-len(secret), secret))
     _registered = re.compile("|".join(map(_any_form, longest_first))) if longest_first else None
+    re.purge()  # it would keep the last 512 patterns, each as long as all tokens that are kept
 
 
 def _any_form(secret: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,6 +17,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretBytes, SecretStr
 from yarl import URL
 
+from streamer import redaction
 from streamer.errors import SourceUnreachable
 from streamer.logs import CHATTY_LOGGERS, configure_logs, register_secret
 from streamer.redaction import MINTED_SECRETS_KEPT, REDACTED
@@ -182,6 +185,15 @@ def test_a_token_minted_later_is_redacted_and_the_configured_secret_stays_so(std
     structlog.get_logger("x").info("x.tried", newest=f"<minted-token-{MINTED_SECRETS_KEPT:03}>", first=f"<{SECRET}>")
     record = the_record(stderr)
     assert (record["newest"], record["first"]) == (f"<{REDACTED}>", f"<{REDACTED}>")
+
+
+def test_what_redacted_earlier_tokens_is_not_kept() -> None:
+    configure_logs("json", "info", [SECRET])
+    register_secret("minted-token-1")
+    earlier = weakref.ref(redaction._registered)
+    register_secret("minted-token-2")
+    gc.collect()
+    assert earlier() is None
 
 
 def test_a_secret_type_hides_even_what_is_not_registered(stderr: Stderr) -> None:
