@@ -88,7 +88,7 @@ MUTANTS = (
         "ledger.coverage",
         "    if index in answer.unreadable:",
         "    if False:",
-        seed=2,
+        seed=7,
     ),
     Mutant(
         "moved_without_a_hole",
@@ -133,6 +133,7 @@ MUTANTS = (
         "ledger.ledger",
         "clipped(column, query.window)",
         "column",
+        seed=2,
     ),
     Mutant(
         "revisions_not_counted_on",
@@ -188,7 +189,6 @@ MUTANTS = (
         "        if query.lane is Lane.REVISIT:\n"
         "            from dataclasses import replace\n"
         "            query = replace(query, asked_at_ns=self._service_time.now_ns() or query.asked_at_ns)\n",
-        seed=2,
     ),
     Mutant(
         "absence_of_the_known",
@@ -227,6 +227,7 @@ MUTANTS = (
         "ledger.ledger",
         "        if query.group is not book.group or query.window.start_ns < book.place.floor_ns:",
         "        if query.group is not book.group:",
+        survives="with the floor the frontier moves, and makes the answer void",
     ),
     Mutant(
         "skipped_without_a_hole",
@@ -266,6 +267,7 @@ MUTANTS = (
         "ledger.rebuild",
         "        self.memory.record(instants_ns, values, published.revision)",
         "        self.memory.record(instants_ns, values, 0)",
+        seed=3,
     ),
     Mutant(
         "long_answers_believed",

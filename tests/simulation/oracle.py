@@ -77,6 +77,11 @@ class Oracle:
             if key.startswith(PLACE_PREFIX) and value is not None:
                 self._placed(decode_place(key, value))
 
+    def forget(self, before_ns: int) -> None:
+        """Samples before an instant come up no more, and are not judged in the end."""
+        for key in [key for key in self.chains if key[1] < before_ns]:
+            del self.chains[key]
+
     def _published(self, event: Event) -> None:
         instant_ns, _ = parse_instant(event.timestamp)
         about = f"{event.index} at {event.timestamp}: {event.value}"

@@ -65,6 +65,16 @@ class Shown:
             for second in _seconds(part):
                 first[second] = min(first.get(second, now_ns), now_ns)
 
+    def forget(self, before_ns: int) -> None:
+        """What answers have shown of what is before is not looked at any more."""
+        for lists in (self.left_out, self.spoilt):
+            for index, parts in lists.items():
+                lists[index] = [part for part in parts if part.end_ns > before_ns]
+        for index, shown in self._whole.items():
+            self._whole[index] = [one for one in shown if one[0].end_ns > before_ns]
+        for index, first in self._first_whole.items():
+            self._first_whole[index] = {at: now_ns for at, now_ns in first.items() if at >= before_ns // NS_PER_S}
+
     def whole_since_ns(self, index: int, instant_ns: int) -> int | None:
         """What was visible at this time was shown to somebody: the earliest time of all answers about an instant."""
         return self._first_whole.get(index, {}).get(instant_ns // NS_PER_S)

@@ -69,6 +69,11 @@ class Witness:
                     self._open.pop(name, None)
                     self._published.pop(Series.parse(name).signal.key.encode(), None)
 
+    def forget(self, before_ns: int) -> None:
+        """Samples before an instant have been seen long ago."""
+        for where, samples in self._positions.items():
+            self._positions[where] = [one for one in samples if one[2] >= before_ns]
+
     def _signal(self, key: bytes, value: dict[str, Any] | None) -> None:
         if value is None:
             del self._published[key]
