@@ -132,9 +132,12 @@ class Proof:
             self._turn += 1
             ends = [ends[self._turn % 2]]
         elif doubt is Doubt.GRID or 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
-            shown_ns = [at for column in answer.columns.values() for at in column.instants_ns if at < old.end_ns]
-            newest_ns = max(shown_ns, default=old.start_ns)
-            start_ns = max(old.start_ns, min(align_down(newest_ns, quantum_ns), old.end_ns - piece_ns))
+            shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
+            old_ns, end_ns = [at for at in shown_ns if at < old.end_ns], old.end_ns
+            if doubt is Doubt.GRID and not old_ns:
+                old_ns, end_ns = shown_ns, query.asked.end_ns
+            newest_ns = max(old_ns, default=old.start_ns)
+            start_ns = max(old.start_ns, min(align_down(newest_ns, quantum_ns), end_ns - piece_ns))
             shown = Interval(start_ns, start_ns + piece_ns)
             ends = [shown] if doubt is Doubt.GRID else list(dict.fromkeys([*ends, shown]))
         return [replace(query, stretched=end) for end in ends]
@@ -176,7 +179,8 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
     """Whether an answer has every instant that shorter ones, asked for later, have.
 
     What is young does not count: it may have arrived in between. A piece without a signal that the answer
-    shows there proves nothing. An answer with few rows, or in doubt of a grid, must have nothing else there either.
+    shows there proves nothing. An answer with few rows, or in doubt of a grid, must have nothing else there either;
+    in doubt of a grid nothing young either, for what has arrived stays.
     """
     until_ns = _old_part(query).end_ns
     is_alike = doubt is Doubt.GRID or _counts(answer)[0] < TRUSTED_ROWS
@@ -186,7 +190,14 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
             there, here = (_within(shown.columns.get(index), window) for shown in (piece, answer))
             if there - here or (here and not there) or (is_alike and here != there):
                 return False
+            if doubt is Doubt.GRID and _lacks(piece, answer, index, asked.asked):
+                return False
     return True
+
+
+def _lacks(piece: Answer, answer: Answer, index: int, window: Interval) -> bool:
+    there, here = (_within(shown.columns.get(index), window) for shown in (piece, answer))
+    return bool(here - there)
 
 
 def is_thinned(query: Query, answer: Answer, known_ns: Mapping[int, Sequence[int]]) -> bool:

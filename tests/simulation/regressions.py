@@ -5,4 +5,5 @@ A seed tells another story whenever the world learns a new fault; what each has 
 
 REGRESSIONS = {
     1: "a request whose token was minted while Retry-After closed the gate went out all the same",
+    29: "means on a grid were taken for the newest samples of a signal",
 }

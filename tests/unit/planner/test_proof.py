@@ -207,6 +207,14 @@ def test_a_signal_that_became_slower_is_believed_when_a_shorter_question_shows_t
     assert proof.doubt(query, answer, known) is not Doubt.GRID
 
 
+@pytest.mark.parametrize(("shown_ns", "is_whole"), [(58 * NS_PER_S, True), (58 * NS_PER_S + FRACTION_NS, False)])
+def test_a_grid_that_shows_in_what_is_young_alone_is_compared_there(shown_ns: int, is_whole: bool) -> None:
+    query, answer = asked(0, 60, at=60), answer_of([(1, 58 * NS_PER_S)])
+    (piece,) = Proof().pieces(query, answer, Doubt.GRID)
+    assert piece.asked.start_ns <= 58 * NS_PER_S < shown_ns + 1 <= piece.asked.end_ns
+    assert shows_all(query, answer, [(piece, answer_of([(1, shown_ns)]))], Doubt.GRID) is is_whole
+
+
 def test_a_resampled_answer_lies_on_a_grid_of_right() -> None:
     query = replace(asked(0, 60), group=group_of(GRID))
     answer = answer_of([(1, second * NS_PER_S) for second in range(0, 60, 10)])
