@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ class Witness:
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
-        self._positions: dict[tuple[int, str], list[tuple[int, int, int]]] = defaultdict(list)
+        self._positions: dict[tuple[int, str, int], list[tuple[int, int]]] = defaultdict(list)
         self._places: dict[tuple[int, bytes], PlaceRecord] = {}
         self._open: dict[str, list[Hole]] = defaultdict(list)
         self._published: dict[bytes, dict[str, str]] = {}
@@ -45,8 +46,8 @@ class Witness:
         for record in records:
             value = orjson.loads(record.value or b"null")
             if record.topic == SAMPLES:
-                position = record.partition, record.offset, _instant(value["timestamp"])
-                self._positions[shard, value["stream"]].append(position)
+                position = record.offset, _instant(value["timestamp"])
+                self._positions[shard, value["stream"], record.partition].append(position)
             elif record.topic == "completeness":
                 statements.append(value)
             elif record.topic == "gaps":
@@ -72,7 +73,7 @@ class Witness:
     def forget(self, before_ns: int) -> None:
         """Samples before an instant have been seen long ago."""
         for where, samples in self._positions.items():
-            self._positions[where] = [one for one in samples if one[2] >= before_ns]
+            self._positions[where] = [one for one in samples if one[1] >= before_ns]
 
     def _signal(self, key: bytes, value: dict[str, Any] | None) -> None:
         if value is None:
@@ -103,9 +104,14 @@ class Witness:
         ends = {int(partition): end for partition, end in event["samples_end"].items()}
         if {partition % self._shape.shards for partition in ends} != {shard}:
             raise Violation(f"{_about(event)}: of the partitions {sorted(ends)}")
-        for partition, offset, instant_ns in self._positions[shard, event["stream"]]:
-            if instant_ns < watermark_ns and offset >= ends[partition]:
-                raise Violation(f"{_about(event)}: a sample at {partition}/{offset} is not before {ends[partition]}")
+        for (one, stream, partition), positions in self._positions.items():
+            if (one, stream) != (shard, event["stream"]):
+                continue
+            for offset, instant_ns in positions[bisect_left(positions, (ends[partition],)) :]:
+                if instant_ns < watermark_ns:
+                    raise Violation(
+                        f"{_about(event)}: a sample at {partition}/{offset} is not before {ends[partition]}"
+                    )
 
     def _check_figures(self, event: dict[str, Any], shard: int) -> None:
         names = {name for one in self._published.values() for name, stream in one.items() if stream == event["stream"]}
