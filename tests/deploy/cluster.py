@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,19 @@ from typing import Any
 import yaml
 
 from tests.support.kafka_broker import free_port
+from tests.support.program import wait_for
 
 TOKEN = "sesame"
 STARTED_WITHIN_S = 90.0
+
+OPERATORS_KINDS = {
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "KafkaTopic": "kafka.strimzi.io/v1beta2",
+    "KafkaUser": "kafka.strimzi.io/v1beta2",
+}
+"""What operators define, by kind. The server knows their names, versions and scope, and takes any content."""
 
 
 class Refused(Exception):
@@ -70,6 +79,26 @@ class Cluster:
         try:
             return bool(self.ask("GET", "/readyz")["text"] == "ok")
         except (OSError, Refused):
+            return False
+
+    def define(self, kind: str, api_version: str) -> None:
+        """Have the server take objects of an operator's kind."""
+        group, _, version = api_version.partition("/")
+        plural = f"{kind.lower()}s"
+        anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        specification = {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": anything}],
+        }
+        definition = {"metadata": {"name": f"{plural}.{group}"}, "spec": specification}
+        self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+
+    def serves(self, kind: str, api_version: str) -> bool:
+        try:
+            return kind in {resource["kind"] for resource in self.ask("GET", f"/apis/{api_version}")["resources"]}
+        except Refused:
             return False
 
 
@@ -125,8 +154,8 @@ def running_cluster(programs: Path, directory: Path) -> Iterator[Cluster]:
             process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
             stack.callback(process.wait)
             stack.callback(process.kill)
-        deadline = time.monotonic() + STARTED_WITHIN_S
-        while not cluster.is_ready():
-            assert time.monotonic() < deadline, f"the API server did not get ready; see {directory}"
-            time.sleep(0.2)
+        wait_for(cluster.is_ready, STARTED_WITHIN_S)
+        for kind, api_version in OPERATORS_KINDS.items():
+            cluster.define(kind, api_version)
+        wait_for(lambda: all(cluster.serves(*kind) for kind in OPERATORS_KINDS.items()), STARTED_WITHIN_S)
         yield cluster

@@ -23,7 +23,6 @@ from tests.support.program import SECRET, STREAM, simulated, wait_for
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-NEEDS_CRDS = {"pod-monitor", "service-monitor", "strimzi", "strimzi-tls"}
 SPACING_NS = 200_000_000
 
 
@@ -104,7 +103,7 @@ def release(cluster: Cluster, namespace: str, kafka_bootstrap: str) -> Iterator[
         )
 
 
-@pytest.mark.parametrize("name", sorted(MATRIX.keys() - NEEDS_CRDS))
+@pytest.mark.parametrize("name", MATRIX)
 def test_the_server_takes_every_object(cluster: Cluster, namespace: str, name: str) -> None:
     helm = pytest.importorskip("helm_python")
     with helm.Config(kubeconfig_content=cluster.kubeconfig, namespace=namespace) as config:
