@@ -252,7 +252,7 @@ def _finish(work: Coroutine[Any, Any, _T], *, interrupted: int = 130) -> _T:
 
 
 def main() -> None:
-    """Entry of the console script: run a command, explain its errors, exit with the code that is documented."""
+    """Run a command, explain its errors, exit with the code that is documented."""
     try:
         app()
     except ConfigurationError as exc:
