@@ -88,8 +88,14 @@ chart: $(VENV)/.dev ## Write what of the chart follows from the code: values.sch
 	$(BIN)/python -m helm.generate
 
 .PHONY: docs
-docs: $(VENV)/.dev ## Write the pages that follow from the code: docs/metrics.md and docs/logs.md
+docs: $(VENV)/.dev ## Write the pages that follow from the code: configuration, metrics and log events
 	$(BIN)/python -m docs.generate
+
+.PHONY: site
+site: $(VENV)/.docs ## Make a web site of the documentation in build/site; a broken link or anchor ends it
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --fresh-env \
+		-c docs -d build/doctrees . build/site
+	! grep -rE --include='*.html' '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' build/site
 
 .PHONY: chart-test
 chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of values, and lint the Dockerfile
@@ -100,10 +106,11 @@ chart-test: $(VENV)/.deploy ## Lint and render the chart over its matrix of valu
 page-test: $(VENV)/.browser ## Test the operator's page in Chromium (which has to be there; npm brings axe)
 	$(BIN)/python -m pytest -m browser tests/browser
 
-# The image is the same, byte for byte in its layers, whenever it is built from the same commit and the same base.
+# The image is the same, byte for byte in its layers, whenever it is built from the same commit and the same base. For it
+# alone: without a commit there is no time, and hatchling fails on an empty one.
 ENGINE = $(or $(shell command -v docker),$(shell command -v podman))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 BUILD_docker = build --build-arg SOURCE_DATE_EPOCH
 BUILD_podman = build --format docker --timestamp $(SOURCE_DATE_EPOCH)
 
@@ -126,13 +133,17 @@ audit: $(VENV)/.deploy ## Write build/sbom.json (CycloneDX) and look for known v
 picture: $(VENV)/.dev ## Draw docs/demo.svg anew from a run of the demo
 	$(BIN)/python docs/picture.py
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header
-
 .PHONY: page-picture
 page-picture: $(VENV)/.browser ## Take docs/page.png anew from a run against the simulator, in Chromium
 	$(BIN)/python -m docs.page
 
+# What a few targets need on top of the rest; requirements/ has a file for each.
+GROUPS := deploy fuzz browser docs
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+# Any of the groups may be in .venv at once, so none pins what another pins otherwise.
 .PHONY: requirements
 requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 takes the newest)
 	$(if $(UV),,$(error Pinning needs uv on PATH))
@@ -140,9 +151,10 @@ requirements: ## Pin again what pyproject.toml asks for (needs uv; UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group build -c requirements/run.txt -o requirements/build.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev \
 		-c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --group browser -c requirements/dev.txt -o requirements/browser.txt
+	pinned="-c requirements/dev.txt"; for group in $(GROUPS); do \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) --group $$group $$pinned -o requirements/$$group.txt; \
+		pinned+=" -c requirements/$$group.txt"; \
+	done
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what builds left
@@ -159,8 +171,9 @@ define INSTALL
 $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; $(BIN)/python -m pip install --quiet --disable-pip-version-check)
 endef
 
-# Everything pinned, and with uv nothing else; pip knows no sync and leaves what is pinned no more.
-SYNC_DEV = $(if $(UV),uv pip sync --quiet --python $(BIN)/python --require-hashes,$(INSTALL) --require-hashes -r) requirements/dev.txt
+# Everything pinned, and with uv nothing else but the groups that are there; pip knows no sync and leaves what is pinned
+# no more.
+SYNC = $(if $(UV),uv pip sync --quiet --python $(BIN)/python --require-hashes $(1),$(INSTALL) --require-hashes $(addprefix -r ,$(1)))
 
 # The project itself, from the checkout; its build tools are pinned too and come from the environment.
 INSTALL_STREAMER = $(INSTALL) --no-deps --no-build-isolation -e .
@@ -172,22 +185,13 @@ $(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(BIN
 	$(INSTALL_STREAMER)
 	touch $@
 
-# What the tests of the chart need comes on top of the rest, and goes when that is made again.
-$(VENV)/.deploy: requirements/deploy.txt $(VENV)/.dev
-	$(INSTALL) --require-hashes -r requirements/deploy.txt
-	touch $@
-
-# What fuzzing needs goes likewise.
-$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
-	$(INSTALL) --require-hashes -r requirements/fuzz.txt
-	touch $@
-
-# So does what drives a browser.
-$(VENV)/.browser: requirements/browser.txt $(VENV)/.dev
-	$(INSTALL) --require-hashes -r requirements/browser.txt
-	touch $@
+THERE = $(wildcard $(GROUPS:%=$(VENV)/.%))
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(SYNC_DEV)
+	$(call SYNC,requirements/dev.txt $(THERE:$(VENV)/.%=requirements/%.txt))
 	$(INSTALL_STREAMER)
+	touch $@ $(THERE)
+
+$(GROUPS:%=$(VENV)/.%): $(VENV)/.%: requirements/%.txt $(VENV)/.dev
+	$(INSTALL) --require-hashes -r $<
 	touch $@

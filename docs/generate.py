@@ -1,4 +1,4 @@
-"""Write the pages that are made from the code: metrics and log events. ``make docs`` runs this, a test looks."""
+"""Write the pages made from the code: configuration, metrics, log events. ``make docs`` runs this, a test looks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from docs import configuration
 from docs.log_events import LogEvent, log_events
 from streamer.metric_definitions import CATALOGUE
 from streamer.metric_types import LABELS, Definition
@@ -51,9 +52,19 @@ def _log_row(one: LogEvent, meaning: str) -> str:
     return f"| `{one.name}` | {', '.join(one.levels)} | {', '.join(one.rooms)} | {keys} | {meaning} |\n"
 
 
+def configuration_page() -> str:
+    """Every key of the configuration, by section."""
+    introduction = (DOCS / "configuration.md.in").read_text("utf-8")
+    return introduction.format(sections=configuration.sections(), variables=configuration.variables())
+
+
 def outputs() -> dict[Path, str]:
     """What each generated page should hold."""
-    return {DOCS / "metrics.md": metrics_page(), DOCS / "logs.md": logs_page()}
+    return {
+        DOCS / "configuration.md": configuration_page(),
+        DOCS / "metrics.md": metrics_page(),
+        DOCS / "logs.md": logs_page(),
+    }
 
 
 if __name__ == "__main__":

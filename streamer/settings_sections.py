@@ -144,7 +144,7 @@ class StreamSettings(Section):
     lookback: tuple[Duration, ...] = Field(default=DEFAULT_LOOKBACK_NS, validate_default=True)
     settle: Duration = 0
     start: StartPoint = Start("now")
-    group_size: int = Field(default=10, ge=1)
+    group_size: int = Field(default=10, ge=1, json_schema_extra={"maximum": MOST_SIGNALS_A_QUERY})
     catch_up: Literal["oldest_first", "live_first"] = "oldest_first"
     nulls: Literal["skip", "publish"] = "skip"
 

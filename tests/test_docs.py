@@ -26,6 +26,16 @@ def links(page: Path) -> list[str]:
     return re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
 
 
+def listed(contents: object) -> set[str]:
+    """The pages that a table of contents names, at any depth."""
+    if isinstance(contents, list):
+        return set().union(*map(listed, contents))
+    if isinstance(contents, dict):
+        here = {contents[key] for key in ("root", "file") if key in contents}
+        return here.union(*map(listed, contents.values()))
+    return set()
+
+
 def event(series: Series, value: float | None, unit: str | None) -> dict[str, object]:
     encoder = EventEncoder(Signal(SIGNAL, tag="U1/P", unit=unit), series, "turbines", 0, False)
     run = Run(series, 1, False, [0], ["1970-01-01T00:00:00.1234567Z"], [value])
@@ -38,10 +48,23 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert [link for link in relative if not (page.parent / link).exists()] == []
 
 
+def test_every_page_has_its_place_on_the_site() -> None:
+    named = listed(yaml.safe_load((ROOT / "docs" / "contents.yml").read_text()))
+    pages = {str(page.relative_to(ROOT).with_suffix("")) for page in PAGES}
+    assert pages - named == set(), "name it in docs/contents.yml"
+
+
 def test_a_link_that_leads_nowhere_would_be_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("[one](absent.md#there) [two](https://example.org)")
     assert links(page) == ["absent.md", "https://example.org"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_elsewhere_has_the_shape_of_one(page: Path) -> None:
+    """Nobody is asked whether it is there: tests need no network."""
+    elsewhere = [link for link in links(page) if "://" in link]
+    assert [link for link in elsewhere if not re.fullmatch(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/\S*)?", link)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

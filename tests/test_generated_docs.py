@@ -25,6 +25,23 @@ def test_the_page_names_every_metric() -> None:
     assert [one.name for one in CATALOGUE if f"`streamer_{one.name}" not in page] == []
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `client_id` | text | **needed** |  | ",
+        "| `max_in_flight` | integer | `4` | 1 to 4 | ",
+        "| `lookback` | list of durations | `[15s, 2m]` |  | ",
+        "| `resample_period` | duration |  |  | ",
+        "| `kind` | text | `sqlite` | `sqlite`, `kafka` | ",
+        "| `topics.samples` | topic | `powerp.samples` |  | ",
+        "| `POWERP_CLIENT_ID` | `source.client_id` |",
+    ],
+)
+def test_a_key_is_told_with_its_type_default_and_range(row: str) -> None:
+    (page,) = (text for path, text in PAGES.items() if path.name == "configuration.md")
+    assert [line for line in page.splitlines() if line.startswith(row)] != []
+
+
 def test_every_log_event_has_a_meaning_and_every_meaning_its_event() -> None:
     assert {event.name for event in EVENTS} ^ set(meanings()) == set()
 
