@@ -122,7 +122,7 @@ image: ## Build the image with Docker or Podman (BASE=… is another Python imag
 
 .PHONY: audit
 audit: $(VENV)/.deploy ## Write build/sbom.json (CycloneDX) and look for known vulnerabilities in what is shipped
-	mkdir -p build
+	mkdir -p build && rm -f build/audit.json
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json \
 		requirements/run.txt
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements/run.txt --format json \

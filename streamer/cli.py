@@ -35,7 +35,6 @@ Config = Annotated[
         "--config",
         "-c",
         help="The configuration (YAML); the environment comes on top of it.",
-        dir_okay=False,
         readable=False,  # one that cannot be read is a configuration error, not one of usage
     ),
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Protocol
@@ -108,7 +110,8 @@ class StatusServer:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as exc:
             await self._runner.cleanup()
-            problem = f"{self._host}:{self._port} cannot be listened on ({exc.strerror}); choose another, or 0 for any"
+            reason = exc.strerror if isinstance(exc, socket.gaierror) else os.strerror(exc.errno or 0)
+            problem = f"{self._host}:{self._port} cannot be listened on: {reason}; choose another, or 0 for any"
             raise ConfigurationError([("status.port", problem)]) from exc
         self._sampling = asyncio.create_task(self._sample())
 

@@ -20,6 +20,8 @@ from tests.support.kafka_broker import free_port
 
 NODE = "node-1"
 LOOKED_EVERY_S = 0.3
+POD_ADDRESS = "10.244.1.7"
+"""What a kubelet would call a pod by."""
 
 
 class Node:
@@ -73,11 +75,10 @@ class Node:
             return False
         state = _podman("inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}", uid).stdout.split()
         if state[0] == "true":
-            is_ready = self._answers(self._ports[uid], "/readyz")
+            is_ready = self._answers(pod)
             self._report(pod, "Running", is_ready, {"running": {}})
             return is_ready
-        message = "\n".join(self.log(pod))[-2048:] if state[1] != "0" else ""
-        ended = {"terminated": {"exitCode": int(state[1]), "message": message}}
+        ended = {"terminated": {"exitCode": int(state[1]), "message": self._message(pod, int(state[1]))}}
         if pod["spec"]["restartPolicy"] == "Never":
             self._report(pod, "Succeeded" if state[1] == "0" else "Failed", False, ended)
         else:
@@ -155,11 +156,22 @@ class Node:
             path = f"/api/v1/namespaces/{self._namespace}/pods/{pod['metadata']['name']}/status"
             self._cluster.ask("PATCH", path, body)
 
-    @staticmethod
-    def _answers(port: int, path: str) -> bool:
+    def _message(self, pod: dict[str, Any], code: int) -> str:
+        """The termination message of a container that writes none itself."""
+        (container,) = pod["spec"]["containers"]
+        is_log = code != 0 and container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+        return "\n".join(self.log(pod))[-2048:] if is_log else ""
+
+    def _answers(self, pod: dict[str, Any]) -> bool:
+        """Whether the readiness probe, if there is one, succeeds: under the pod's address, as a kubelet asks."""
+        (container,) = pod["spec"]["containers"]
+        if "readinessProbe" not in container:
+            return True
+        port = self._ports[pod["metadata"]["uid"]]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
-            connection.request("GET", path)
+            headers = {"Host": f"{POD_ADDRESS}:{port}", "User-Agent": "kube-probe/1.35"}
+            connection.request("GET", container["readinessProbe"]["httpGet"]["path"], headers=headers)
             return connection.getresponse().status == 200
         except OSError:
             return False

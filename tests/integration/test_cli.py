@@ -184,14 +184,6 @@ def test_run_refuses_a_ledger_that_misses_a_record(prefix: str, first_run: First
     assert rows(site.database, "SELECT * FROM state") == state
 
 
-def test_run_needs_its_status_port(tmp_path: Path, url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        code, _, stderr = Site(tmp_path, url, status={"port": port}).ended("run")
-    assert code == 78
-    assert f"status.port: 127.0.0.1:{port}" in stderr
-
-
 def test_check_finds_nothing_wrong(site: Site) -> None:
     code, stdout, stderr = site.ended("check")
     assert (code, stderr) == (0, "")

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,16 @@ class Command:
 
 
 @contextmanager
-def started(directory: Path, *arguments: str) -> Iterator[Command]:
-    """A process that runs as long as the context; whatever it does, it must not show a traceback."""
+def started(directory: Path, *arguments: str, behind: Sequence[str] = ()) -> Iterator[Command]:
+    """A process that runs as long as the context; whatever it does, it must not show a traceback.
+
+    ``behind`` is a command that becomes the program, such as ``nice``.
+    """
     number = len(list(directory.glob("*.err")))
     out, err = directory / f"{number}.out", directory / f"{number}.err"
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        arguments = (sys.executable, "-m", "streamer", *arguments)
-        process = subprocess.Popen(arguments, cwd=directory, env=ENVIRONMENT, stdout=stdout, stderr=stderr)
+        words = [*behind, sys.executable, "-m", "streamer", *arguments]
+        process = subprocess.Popen(words, cwd=directory, env=ENVIRONMENT, stdout=stdout, stderr=stderr)
     command = Command(process, out, err)
     try:
         yield command
@@ -111,9 +114,9 @@ def started(directory: Path, *arguments: str) -> Iterator[Command]:
     assert "Traceback" not in command.stderr
 
 
-def ended(directory: Path, *arguments: str) -> tuple[int, str, str]:
+def ended(directory: Path, *arguments: str, behind: Sequence[str] = ()) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command that ends by itself."""
-    with started(directory, *arguments) as command:
+    with started(directory, *arguments, behind=behind) as command:
         code = command.process.wait(ENDED_WITHIN_S)
     return code, command.stdout, command.stderr
 
