@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -96,6 +97,21 @@ def test_the_schema_names_every_field_of_an_event_and_no_other() -> None:
 def test_the_schema_refuses_what_is_no_event(field: str, wrong: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**event(Series(SIGNAL), 1.0, None), field: wrong}, SCHEMA)
+
+
+def test_the_recipe_for_what_is_complete_waits_for_the_samples_of_every_shard() -> None:
+    (recipe,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "events.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(recipe, names)
+    for shard, end, watermark in [(0, 10, "10:00:27Z"), (1, 5, "10:00:27.5Z"), (0, 20, "10:00:30Z")]:
+        statement = {"stream": "turbines", "shard": shard, "samples_end": {str(shard): end}}
+        names["told"](statement | {"watermark": f"2026-01-16T{watermark}"})
+    seconds = []
+    for position in [{}, {0: 10}, {0: 10, 1: 5}, {0: 20, 1: 5}]:
+        names["reached"](position)
+        until = names["complete_until"]("turbines")
+        seconds.append(until and until.second + until.microsecond / 1e6)
+    assert seconds == [None, None, 27.0, 27.5]
 
 
 @pytest.mark.parametrize("name", ["demo.yaml", "kafka.yaml"])
