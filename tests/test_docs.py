@@ -14,8 +14,11 @@ from typer.main import get_command
 
 from streamer.bus.events import EventEncoder
 from streamer.cli import app
+from streamer.config import StreamSettings
 from streamer.demo import STREAMS
-from streamer.model import NS_PER_MS, Run, Series, Signal, SignalId
+from streamer.model import NS_PER_MS, Run, Series, Signal, SignalId, Stream
+from streamer.roster import Member
+from streamer.sizing import BYTES_A_SAMPLE, needed_bytes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -97,6 +100,15 @@ def test_the_schema_names_every_field_of_an_event_and_no_other() -> None:
 def test_the_schema_refuses_what_is_no_event(field: str, wrong: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**event(Series(SIGNAL), 1.0, None), field: wrong}, SCHEMA)
+
+
+def test_the_memory_that_a_page_names_is_what_check_would_say() -> None:
+    settings = StreamSettings(name="all", database_id=1, all=True)
+    stream = Stream("all", settings.poll_interval, settings.overlap, tuple(settings.lookback))
+    members = [Member(Series(SIGNAL), stream, settings, Signal(SIGNAL))] * 1000
+    mebibytes = needed_bytes(members, {"all": 5.0}) / 2**20
+    assert f"need {mebibytes:.0f} MiB" in (ROOT / "docs" / "deployment.md").read_text()
+    assert f"{BYTES_A_SAMPLE} bytes for each sample" in (ROOT / "docs" / "deployment.md").read_text()
 
 
 def test_the_recipe_for_what_is_complete_waits_for_the_samples_of_every_shard() -> None:
