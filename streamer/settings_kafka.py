@@ -60,6 +60,11 @@ class KafkaSettings(Section):
         """The consumer group that shares out the shards: as configured, else one of its own for each ledger."""
         return self.group_id or f"{self.topics.state}.owners"
 
+    @property
+    def principal(self) -> str:
+        """Whom the brokers take this program for, as far as can be told from here."""
+        return "this client" if self.sasl_username is None else f"User:{self.sasl_username}"
+
     def read_sasl_password(self) -> SecretStr | None:
         """The SASL password; its file, where there is one, is read at each call. None without SASL.
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import ConsumerRecord, TopicPartition
 
-from streamer.bus.kafka_clients import KafkaClients, TransactionalProducer
-from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.kafka_check import RightsTrial
+from streamer.bus.kafka_clients import Admin, Consumer, KafkaClients, TransactionalProducer
+from streamer.bus.kafka_errors import GRANT, explained
 from streamer.bus.kafka_membership import GroupMembership
 from streamer.bus.kafka_reshape import REPLACED_WITHIN_S, refuse_members, state_records, widen, write_at_once
+from streamer.bus.kafka_rights import Right, Rights, lacking
 from streamer.bus.kafka_topics import count_partitions, prepare_topics
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of
 from streamer.config import KafkaSettings
-from streamer.errors import ConfigurationError
+from streamer.errors import BusRefused, ConfigurationError
 from streamer.model import NS_PER_MS
 
 POLL_MS = 200
@@ -45,6 +46,7 @@ class KafkaBus:
         self._shards = shards
         self._partitions = {"samples": partitions}
         self._clients = KafkaClients(settings)
+        self._rights = Rights(settings)
 
     async def open(self) -> None:
         """Create or check the topics.
@@ -53,7 +55,7 @@ class KafkaBus:
             BusUnreachable, BusRefused: see ``kafka_errors``.
             ConfigurationError: a topic does not fit.
         """
-        with _explained("Connecting to Kafka"):
+        with explained("Connecting to Kafka", self._rights.to_see()):
             async with self._admin() as admin:
                 self._partitions = await prepare_topics(
                     admin, self._settings, shards=self._shards, partitions=self._partitions["samples"]
@@ -67,10 +69,12 @@ class KafkaBus:
             BusUnreachable, BusRefused: see ``kafka_errors``.
             ConfigurationError: a topic cannot be made to fit.
         """
-        with _explained("Changing the topics"):
+        with explained("Changing the topics", [*self._rights.to_see(), *self._rights.to_join()]):
             async with self._admin() as admin:
                 await refuse_members(admin, self._settings.owners)
-                await widen(admin, self._topics, shards=self._shards, partitions=self._settings.partitions)
+                await widen(
+                    admin, self._topics, self._rights, shards=self._shards, partitions=self._settings.partitions
+                )
         await self.open()
         return self._partitions["state"]
 
@@ -85,10 +89,9 @@ class KafkaBus:
             for record in catalogue.values()
             if record.key is not None and record.value != b"null"
         ]
-        with _explained("Replacing the states of all shards"):
-            producer = self._clients.producer(
-                f"{self._topics.state}-reshard", transaction_timeout_ms=int(REPLACED_WITHIN_S * 1000)
-            )
+        transactional_id = f"{self._topics.state}-reshard"
+        with explained("Replacing the states of all shards", self._rights.to_write(transactional_id)):
+            producer = self._clients.producer(transactional_id, transaction_timeout_ms=int(REPLACED_WITHIN_S * 1000))
             try:
                 await producer.start()
                 await write_at_once(producer, [*told, *state_records(self._topics.state, states)])
@@ -109,19 +112,21 @@ class KafkaBus:
 
     def membership(self) -> GroupMembership:
         """The group's, which hands out the shards among all processes with this ``group_id``."""
-        return GroupMembership(self._clients.member, self._topics.shards, self._shards)
+        return GroupMembership(self._clients.member, self._topics.shards, self._shards, self._rights.to_join())
 
     async def acquire(self, shard: int) -> KafkaWriter:
         """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""
+        transactional_id = f"{self._topics.state}-{shard}"
 
         def make_producer() -> TransactionalProducer:
-            return self._clients.producer(f"{self._topics.state}-{shard}")
+            return self._clients.producer(transactional_id)
 
         writer = KafkaWriter(
             make_producer,
             topics=self._topics,
             partitions=self._partitions,
             shard=shard,
+            rights=self._rights.to_write(transactional_id),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
         )
@@ -135,10 +140,10 @@ class KafkaBus:
         """
         partition = TopicPartition(self._topics.state, shard)
         state: dict[bytes, bytes] = {}
-        with _explained(f"Reading the state of shard {shard}"):
+        with explained(f"Reading the state of shard {shard}", [self._rights.on("Read", "state")]):
             async with asyncio.timeout(STALLED_AFTER_S) as patience:
                 end = (await self._high_watermarks([partition]))[partition]
-                async with self._consumer() as consumer:
+                async with self._consumer(partition.topic) as consumer:
                     consumer.assign([partition])
                     await consumer.seek_to_beginning(partition)
                     while await consumer.position(partition) < end:
@@ -167,13 +172,13 @@ class KafkaBus:
             ConfigurationError: the topic does not exist.
         """
         name = getattr(self._topics, topic)
-        with _explained(f"Reading {name}"):
+        with explained(f"Reading {name}", [self._rights.on("Read", topic)]):
             async with self._admin() as admin:
                 count = (await count_partitions(admin, [name])).get(name, 0)
             if not count:
                 problem = f"topic {name} is not there yet; `streamer run` creates it"
                 raise ConfigurationError([(f"kafka.topics.{topic}", problem)])
-            async with self._consumer() as consumer:
+            async with self._consumer(name) as consumer:
                 numbers = range(count) if shard is None else range(shard, count, self._shards)
                 partitions = [TopicPartition(name, number) for number in numbers]
                 consumer.assign(partitions)
@@ -192,34 +197,32 @@ class KafkaBus:
 
     async def lacks_oldest(self, shard: int) -> bool:
         """Whether retention has taken events of a shard already."""
-        with _explained(f"Reading where {self._topics.samples} begins"):
-            async with self._consumer() as consumer:
+        with explained(f"Reading where {self._topics.samples} begins", self._samples_rights):
+            async with self._consumer(self._topics.samples) as consumer:
                 return any((await consumer.beginning_offsets(self._samples_of(shard))).values())
 
     async def check(self) -> str:
-        """Connect and try every right that ``run`` needs, in a transaction that is taken back."""
+        """Connect and try every right that ``run`` needs, in transactions that are taken back."""
         await self.open()
-        await self.read_state(0)
-        with _explained("A transaction on Kafka, taken back,"):
-            producer = self._clients.producer(f"{self._topics.state}-check")
-            try:
-                await producer.start()
-                await producer.begin_transaction()
-                for topic in self._partitions.keys() - {"shards"}:  # which nobody writes to
-                    name = getattr(self._topics, topic)
-                    await (await producer.send(name, key=b"check", value=b"{}", partition=0))
-                await producer.abort_transaction()
-            finally:
-                await producer.abandon()
+        rights = self._rights.of_run()
+        with explained("Trying the rights on Kafka", rights):
+            missing = await RightsTrial(self._clients, f"{self._topics.state}-check").missing(rights)
+        if missing:
+            raise BusRefused(f"Kafka would refuse what `streamer run` does: {lacking(missing)}.", GRANT)
         found = (f"{getattr(self._topics, topic)} ({count})" for topic, count in self._partitions.items())
         return f"topics (partitions): {', '.join(found)}; may read, write and commit"
 
     async def _read_ends(self, shard: int) -> dict[int, int]:
         """The ends of the partitions of the samples topic that a shard writes; behind a fence they are its own."""
-        with _explained(f"Reading where {self._topics.samples} ends"):
+        with explained(f"Reading where {self._topics.samples} ends", self._samples_rights):
             async with asyncio.timeout(STALLED_AFTER_S):
                 ends = await self._high_watermarks(self._samples_of(shard))
         return {partition.partition: end for partition, end in ends.items()}
+
+    @property
+    def _samples_rights(self) -> list[Right]:
+        """Any of them is enough to know where the samples topic begins and ends."""
+        return [self._rights.on("Write", "samples"), self._rights.on("Read", "samples")]
 
     def _samples_of(self, shard: int) -> list[TopicPartition]:
         """The partitions of the samples topic that a shard writes."""
@@ -227,30 +230,31 @@ class KafkaBus:
         return [TopicPartition(self._topics.samples, number) for number in numbers]
 
     async def _high_watermarks(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The ends of partitions, with what is open or was committed this instant.
+        """The ends of partitions of one topic, with what is open or was committed this instant.
 
         A read_committed consumer's own ends are the last stable offsets: a transaction that is open, or whose markers
         are still being written, holds them back, so reading up to them may miss what was committed already.
         """
-        async with self._consumer(is_committed_only=False) as consumer:
+        async with self._consumer(partitions[0].topic, is_committed_only=False) as consumer:
             return dict(await consumer.end_offsets(partitions))
 
     @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+    async def _admin(self) -> AsyncIterator[Admin]:
         admin = self._clients.admin()
         try:
             async with asyncio.timeout(STALLED_AFTER_S):
-                await admin.start()
+                await self._clients.start(admin)
             yield admin
         finally:
             await admin.close()
 
     @asynccontextmanager
-    async def _consumer(self, *, is_committed_only: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _consumer(self, topic: str, *, is_committed_only: bool = True) -> AsyncIterator[Consumer]:
         consumer = self._clients.consumer(is_committed_only=is_committed_only)
         try:
             async with asyncio.timeout(STALLED_AFTER_S):
-                await consumer.start()
+                await self._clients.start(consumer)
+                await consumer.see(topic)
             yield consumer
         finally:
             await consumer.stop()
@@ -266,12 +270,3 @@ def _record(topic: str, message: ConsumerRecord[bytes, bytes]) -> Record:
         value=message.value or b"null",
         timestamp_ns=message.timestamp * NS_PER_MS,
     )
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    """Everything that aiokafka raises inside, in the words of this project."""
-    try:
-        yield
-    except KAFKA_FAILURES as exc:
-        raise translated(exc, doing) from exc

@@ -8,8 +8,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES
 from streamer.config import KafkaSettings
@@ -43,13 +47,45 @@ class KafkaClients:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
 
-    def admin(self) -> AIOKafkaAdminClient:
-        """A client for topics, not started."""
-        return AIOKafkaAdminClient(**self._connection())
+    async def start(self, client: Admin | Consumer) -> None:
+        """Start one of those below.
 
-    def consumer(self, *, is_committed_only: bool = True) -> AIOKafkaConsumer:
+        Raises:
+            KafkaError, OSError: what the last broker says that was asked; aiokafka tells it to its log only.
+        """
+        try:
+            await client.start()
+        except KafkaConnectionError:
+            await self._knock()
+            raise
+
+    async def _knock(self) -> None:
+        """Connect to each broker that is configured; raise what the last one says unless one lets us in."""
+        options = self._connection()
+        servers = options.pop("bootstrap_servers")
+        del options["metadata_max_age_ms"]
+        refused: BaseException | None = None
+        for host, port, _ in collect_hosts(servers):
+            try:
+                (await create_conn(host, port, **options)).close()
+            except KAFKA_FAILURES as exc:
+                refused = exc
+            else:
+                return
+        if refused is not None:
+            raise refused
+
+    def admin(self) -> Admin:
+        """A client for topics, not started."""
+        return Admin(**self._connection())
+
+    def raw(self) -> AIOKafkaClient:
+        """A client for single requests, not started."""
+        return AIOKafkaClient(**self._connection())
+
+    def consumer(self, *, is_committed_only: bool = True) -> Consumer:
         """A consumer without a group, not started; partitions are assigned by hand."""
-        return AIOKafkaConsumer(
+        return Consumer(
             **self._connection(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -58,12 +94,12 @@ class KafkaClients:
             max_partition_fetch_bytes=8 * 1024 * 1024,
         )
 
-    def member(self, assignor: type[AbstractPartitionAssignor]) -> AIOKafkaConsumer:
+    def member(self, assignor: type[AbstractPartitionAssignor]) -> Consumer:
         """A consumer that holds a membership in the group and reads nothing, not started.
 
         Exactly one assignor: aiokafka joins once for each that it is given.
         """
-        return AIOKafkaConsumer(
+        return Consumer(
             **self._connection(),
             group_id=self._settings.owners,
             partition_assignment_strategy=[assignor],
@@ -123,6 +159,21 @@ class KafkaClients:
             raise ConfigurationError([("kafka.ssl_*", problem)]) from None
         context.check_hostname = settings.ssl_check_hostname
         return context
+
+
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
+    """A client that creates no topic by asking about it, whatever the brokers are configured to do."""
+
+    async def _get_cluster_metadata(self, topics: list[str] | None = None) -> Any:
+        return await self._send_request(MetadataRequest(topics, allow_auto_topic_creation=False))
+
+
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
+    """A consumer that notices when it may not see a topic."""
+
+    async def see(self, topic: str) -> None:
+        """Raise TopicAuthorizationFailedError when the topic is hidden: aiokafka would ask for it without a pause."""
+        await self._client._wait_on_metadata(topic)
 
 
 class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped

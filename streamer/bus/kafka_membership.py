@@ -9,16 +9,17 @@ keeps its state in the class.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from streamer.bus.kafka_clients import SESSION_TIMEOUT_S
+from streamer.bus.kafka_clients import SESSION_TIMEOUT_S, Consumer
 from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.kafka_rights import Right
 from streamer.bus.membership import Owner
 
 POLL_S = 0.5
@@ -50,14 +51,20 @@ class GroupMembership:
         make_consumer: a consumer of the group with this assignor, not started.
         topic: the topic whose partitions stand for the shards.
         shards: how many there are; further partitions stand for nothing.
+        rights: those that a member needs.
     """
 
     def __init__(
-        self, make_consumer: Callable[[type[AbstractPartitionAssignor]], AIOKafkaConsumer], topic: str, shards: int
+        self,
+        make_consumer: Callable[[type[AbstractPartitionAssignor]], Consumer],
+        topic: str,
+        shards: int,
+        rights: Sequence[Right],
     ) -> None:
         self._make_consumer = make_consumer
         self._topic = topic
         self.shards = shards
+        self._rights = rights
         self._changed = asyncio.Event()
         self._must_rejoin = asyncio.Event()
 
@@ -76,10 +83,11 @@ class GroupMembership:
                 consumer.subscribe([self._topic], listener=_Listener(self, owner))
                 _log.info("bus.group_joining", topic=self._topic)
                 while not self._must_rejoin.is_set():
+                    await consumer.see(self._topic)
                     await consumer.getmany(timeout_ms=int(POLL_S * 1000))
                     pause_s = shortest_s
             except KAFKA_FAILURES as exc:
-                error = translated(exc, "Membership in the consumer group")
+                error = translated(exc, "Membership in the consumer group", self._rights)
                 _log.warning("bus.membership_lost", cause=error.what, remedy=error.remedy)
             finally:
                 await _left(consumer)
@@ -105,7 +113,7 @@ class GroupMembership:
         self._changed = asyncio.Event()
 
 
-async def _left(consumer: AIOKafkaConsumer) -> None:
+async def _left(consumer: Consumer) -> None:
     try:
         async with asyncio.timeout(LEFT_WITHIN_S):
             await consumer.stop()

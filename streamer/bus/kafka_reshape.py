@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import NewPartitions
 from aiokafka.errors import for_code
 
-from streamer.bus.kafka_clients import TransactionalProducer
+from streamer.bus.kafka_clients import Admin, TransactionalProducer
+from streamer.bus.kafka_errors import explained
+from streamer.bus.kafka_rights import Rights
 from streamer.bus.kafka_topics import LED_WITHIN_S, count_partitions, shapes
 from streamer.config import TopicSettings
 from streamer.errors import ConfigurationError, ShardTaken
@@ -23,12 +25,13 @@ Placed = tuple[str, int, bytes, bytes | None]
 """A record and where it goes: topic, partition, key, value."""
 
 
-async def widen(admin: AIOKafkaAdminClient, topics: TopicSettings, *, shards: int, partitions: int | None) -> None:
+async def widen(admin: Admin, topics: TopicSettings, rights: Rights, *, shards: int, partitions: int | None) -> None:
     """Give each topic that is there the partitions that so many shards need; none ever loses one.
 
     Args:
         admin: a started client.
         topics: their names.
+        rights: those that may be missing.
         shards: how many there are to be.
         partitions: of the samples topic, as configured; None for the least multiple of the shards.
 
@@ -48,22 +51,23 @@ async def widen(admin: AIOKafkaAdminClient, topics: TopicSettings, *, shards: in
                 problem = f"is {needed}, and {name} has {there}: a topic cannot lose partitions"
                 raise ConfigurationError([("kafka.partitions", problem)], "Nothing was changed.")
         if 0 < there < needed:
-            response = await admin.create_partitions({name: NewPartitions(needed)})
-            for _, code, message in response.topic_errors:
-                if code:
-                    raise for_code(code)(f"topic {name} could not be given {needed} partitions: {message}")
+            with explained(f"Giving {name} {needed} partitions", [rights.on("Alter", topic)]):
+                response = await admin.create_partitions({name: NewPartitions(needed)})
+                for _, code, message in response.topic_errors:
+                    if code:
+                        raise for_code(code)(f"topic {name} could not be given {needed} partitions: {message}")
             _log.info("bus.topic_widened", topic=name, partitions=needed)
             await _led(admin, name, needed)
 
 
-async def _led(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
+async def _led(admin: Admin, name: str, partitions: int) -> None:
     """Wait until so many partitions have their leaders."""
     async with asyncio.timeout(LED_WITHIN_S):
         while (await count_partitions(admin, [name])).get(name, 0) < partitions:  # noqa: ASYNC110  # a broker's state
             await asyncio.sleep(0.1)
 
 
-async def refuse_members(admin: AIOKafkaAdminClient, group: str) -> None:
+async def refuse_members(admin: Admin, group: str) -> None:
     """Raise ShardTaken while a replica is a member of the group."""
     for response in await admin.describe_consumer_groups([group]):
         for described in response.groups:

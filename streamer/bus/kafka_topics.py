@@ -7,10 +7,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import BrokerResponseError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import BrokerResponseError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
+from streamer.bus.kafka_clients import Admin
+from streamer.bus.kafka_errors import explained
+from streamer.bus.kafka_rights import Rights
 from streamer.config import KafkaSettings
 from streamer.errors import ConfigurationError
 
@@ -72,9 +75,7 @@ def shapes(shards: int, samples_partitions: int) -> dict[str, Shape]:
     }
 
 
-async def prepare_topics(
-    admin: AIOKafkaAdminClient, settings: KafkaSettings, *, shards: int, partitions: int
-) -> dict[str, int]:
+async def prepare_topics(admin: Admin, settings: KafkaSettings, *, shards: int, partitions: int) -> dict[str, int]:
     """Make sure that the topics are there and fit; return the partitions of each by its logical name.
 
     Args:
@@ -89,6 +90,7 @@ async def prepare_topics(
     """
     wanted = shapes(shards, partitions)
     names = {topic: str(getattr(settings.topics, topic)) for topic in wanted}
+    rights = Rights(settings)
     found = await count_partitions(admin, names.values())
     missing = [
         _new_topic(names[topic], shape, settings.replication_factor)
@@ -96,14 +98,16 @@ async def prepare_topics(
         if not found.get(names[topic])
     ]
     if missing:
-        await _create(admin, missing)
+        with explained("Creating the topics", rights.to_create()):
+            await _create(admin, missing)
         async with asyncio.timeout(LED_WITHIN_S):
             while not all(found.get(name) for name in names.values()):
                 await asyncio.sleep(0.1)
-                found = await _led_partitions(admin, names.values())
+                found = await count_partitions(admin, names.values())
     problems = []
     for topic, shape in wanted.items():
-        problem = await _misfit(admin, names[topic], shape, found[names[topic]], shards)
+        with explained(f"Reading the configuration of {names[topic]}", [rights.on("DescribeConfigs", topic)]):
+            problem = await _misfit(admin, names[topic], shape, found[names[topic]], shards)
         if problem:
             problems.append((f"kafka.topics.{topic}", f"{names[topic]} {problem}"))
     if problems:
@@ -115,7 +119,7 @@ async def prepare_topics(
     return {topic: found[name] for topic, name in names.items()}
 
 
-async def _misfit(admin: AIOKafkaAdminClient, name: str, shape: Shape, partitions: int, shards: int) -> str:
+async def _misfit(admin: Admin, name: str, shape: Shape, partitions: int, shards: int) -> str:
     """What is wrong with a topic that is there; empty when it fits."""
     if shape.is_one_a_shard and partitions < shards:
         return f"has {partitions} partitions; it needs as many as bus.shards ({shards})"
@@ -126,28 +130,26 @@ async def _misfit(admin: AIOKafkaAdminClient, name: str, shape: Shape, partition
     return ""
 
 
-async def count_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
-    """How many partitions each topic has that is there.
+async def count_partitions(admin: Admin, names: Collection[str]) -> dict[str, int]:
+    """How many partitions each topic has that is there; one without leaders yet is left out.
 
-    All topics are listed first: a broker may create any topic that it is asked about by name, in its own shape.
+    Raises:
+        TopicAuthorizationFailedError: some are hidden from this client, all of which are named.
     """
-    there = set(await admin.list_topics())
-    return await _led_partitions(admin, [name for name in names if name in there])
-
-
-async def _led_partitions(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
-    """How many partitions each topic has; a topic without leaders yet is left out."""
-    if not names:
-        return {}
     result = {}
+    hidden = set()
     for topic in await admin.describe_topics(list(names)):
         error = for_code(topic["error_code"])
         if error.errno in (3, 5):  # not there; no leader yet
             continue
-        if error.errno:
+        if error is TopicAuthorizationFailedError:
+            hidden.add(topic["topic"])
+        elif error.errno:
             raise error(f"topic {topic['topic']}")
-        if all(partition["leader"] >= 0 for partition in topic["partitions"]):
+        elif all(partition["leader"] >= 0 for partition in topic["partitions"]):
             result[topic["topic"]] = len(topic["partitions"])
+    if hidden:
+        raise TopicAuthorizationFailedError(hidden)
     return result
 
 
@@ -158,15 +160,21 @@ def _new_topic(name: str, shape: Shape, replication: int | None) -> NewTopic:
     return NewTopic(name, shape.partitions, replication, topic_configs=configuration)
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
+async def _create(admin: Admin, topics: list[NewTopic]) -> None:
     response = await admin.create_topics(topics)
+    refused = set()
     for name, code, *rest in response.topic_errors:
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # someone else was quicker
             continue
-        if code:
+        if error is TopicAuthorizationFailedError:
+            refused.add(name)
+        elif code:
             raise _creation_error(error, name, rest)
-        _log.info("bus.topic_created", topic=name)
+        else:
+            _log.info("bus.topic_created", topic=name)
+    if refused:
+        raise TopicAuthorizationFailedError(refused)
 
 
 def _creation_error(error: type[BrokerResponseError], name: str, rest: list[Any]) -> BrokerResponseError:
@@ -174,11 +182,11 @@ def _creation_error(error: type[BrokerResponseError], name: str, rest: list[Any]
     return error(f"topic {name} could not be created: {detail}")
 
 
-async def _is_compacted(admin: AIOKafkaAdminClient, topic: str) -> bool:
+async def _is_compacted(admin: Admin, topic: str) -> bool:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": None})
     for response in await admin.describe_configs([resource]):
         for code, _message, _type, _name, entries in response.resources:
             if code:
-                raise for_code(code)(f"the configuration of topic {topic}")
+                raise for_code(code)(topic)
             return any(entry[0] == "cleanup.policy" and "compact" in entry[1] for entry in entries)
     return False

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import structlog
 from aiokafka.errors import KafkaError
 
-from streamer.bus.kafka_errors import KAFKA_FAILURES, translated
+from streamer.bus.kafka_errors import GRANT, KAFKA_FAILURES, missing, translated
+from streamer.bus.kafka_rights import Right, lacking
 from streamer.bus.shards import partition_of_notice
 from streamer.config import TopicSettings
 from streamer.errors import OutcomeUnknown
@@ -89,6 +90,7 @@ class KafkaWriter:
         topics: names of the topics. State goes to the partition of the shard's number.
         partitions: of the topics of notices, by their logical names.
         shard: the shard.
+        rights: those that it needs.
         read_state: reads the live state records behind the fence.
         read_ends: reads the ends of the shard's partitions of the samples topic behind the fence.
     """
@@ -100,6 +102,7 @@ class KafkaWriter:
         topics: TopicSettings,
         partitions: Mapping[str, int],
         shard: int,
+        rights: Sequence[Right],
         read_state: Callable[[], Awaitable[dict[bytes, bytes]]],
         read_ends: Callable[[], Awaitable[dict[int, int]]],
     ) -> None:
@@ -109,6 +112,7 @@ class KafkaWriter:
         self._topics = topics
         self._partitions = partitions
         self._shard = shard
+        self._rights = rights
         self._read_state = read_state
         self._read_ends = read_ends
         self._ends: dict[int, int] = {}
@@ -162,8 +166,7 @@ class KafkaWriter:
         except BaseException as exc:
             await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):
-                what = f"The commit of shard {self._shard} has an unknown outcome ({type(exc).__name__})."
-                raise OutcomeUnknown(what, "The ledger is read again and tells.") from exc
+                raise self._unknown(exc) from exc
             raise
         self._producer = producer
         self._records += count
@@ -174,6 +177,14 @@ class KafkaWriter:
         if producer is not None:
             await producer.abandon()
 
+    def _unknown(self, error: BaseException) -> OutcomeUnknown:
+        """A commit failed. Be it a right that is missing: what became of the transaction only the ledger tells."""
+        lacked = missing(error, self._rights)
+        if lacked:
+            return OutcomeUnknown(f"The commit of shard {self._shard} was refused by Kafka: {lacking(lacked)}.", GRANT)
+        what = f"The commit of shard {self._shard} has an unknown outcome ({type(error).__name__})."
+        return OutcomeUnknown(what, "The ledger is read again and tells.")
+
     async def _begin(self) -> None:
         producer = self._make_producer()
         try:
@@ -183,7 +194,7 @@ class KafkaWriter:
         except BaseException as exc:
             await producer.abandon()
             if isinstance(exc, KAFKA_FAILURES):
-                raise translated(exc, f"Becoming the writer of shard {self._shard}") from exc
+                raise translated(exc, f"Becoming the writer of shard {self._shard}", self._rights) from exc
             raise
         self._producer, self._records = producer, 0
 

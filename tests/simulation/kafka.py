@@ -265,6 +265,7 @@ class Bus:
             topics=TOPICS,
             partitions=dict.fromkeys(("completeness", "gaps", "signals"), self._shards),
             shard=shard,
+            rights=(),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
         )

@@ -15,10 +15,12 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerFenced,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 
 from streamer.bus import producer as module
+from streamer.bus.kafka_rights import Right
 from streamer.bus.producer import COMMIT_DEADLINE_S, START_DEADLINE_S, Batch, KafkaWriter
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
@@ -28,6 +30,7 @@ from tests.support.virtual_time import run_virtually
 
 EVENTS = Records(0, b"1:1", [b"{}", b"{}"], [0, 1_000_000])
 TOPICS = TopicSettings(samples="samples", state="state", completeness="completeness", gaps="gaps", signals="signals")
+RIGHTS = [Right("User:a", "Write", "transactional id", "state-2"), Right("User:a", "Write", "topic", "gaps")]
 ROOM = 3
 """Records that fit into a batch of the fake."""
 
@@ -123,6 +126,7 @@ async def started(*producers: FakeProducer, read_ends: Callable[[], Awaitable[An
         topics=TOPICS,
         partitions={"completeness": 4, "gaps": 8, "signals": 4},
         shard=2,
+        rights=RIGHTS,
         read_state=read_state,
         read_ends=read_ends,
     )
@@ -264,9 +268,15 @@ def test_a_start_that_hangs_is_given_up_at_the_deadline() -> None:
     run_virtually(main())
 
 
-async def test_a_start_that_is_not_allowed_says_which_rights_are_needed() -> None:
-    with pytest.raises(BusRefused, match="ACLs"):
-        await started(FakeProducer(start=fails(TopicAuthorizationFailedError())))
+async def test_a_start_that_is_not_allowed_names_the_right_that_is_missing() -> None:
+    with pytest.raises(BusRefused, match="User:a lacks Write on transactional id state-2\\."):
+        await started(FakeProducer(start=fails(TransactionalIdAuthorizationFailed("state-2"))))
+
+
+async def test_a_commit_that_is_not_allowed_names_the_right_and_still_has_an_unknown_outcome() -> None:
+    writer = await started(FakeProducer(commit=fails(TopicAuthorizationFailedError({"gaps"}))))
+    with pytest.raises(OutcomeUnknown, match="User:a lacks Write on topic gaps\\."):
+        await writer.commit([EVENTS], {b"head": b"1"})
 
 
 async def test_a_bug_travels_as_what_it_is_and_leaves_no_producer() -> None:
@@ -305,7 +315,7 @@ async def test_a_producer_is_replaced_before_its_sequence_numbers_overflow(monke
 def test_an_interpreter_without_assertions_is_refused() -> None:
     program = (
         "from streamer.bus.producer import KafkaWriter\n"
-        "KafkaWriter(None, topics=None, partitions=None, shard=0, read_state=None, read_ends=None)"
+        "KafkaWriter(None, topics=None, partitions=None, shard=0, rights=(), read_state=None, read_ends=None)"
     )
     result = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
     assert "do not run Python with -O" in result.stderr
