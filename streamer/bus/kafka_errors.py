@@ -84,6 +84,8 @@ def _reason(error: BaseException) -> str:
         return "the broker does not speak TLS as it should"
     if isinstance(error, KafkaConnectionError):
         return "no broker answers, or none speaks the security protocol"
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return f"no broker answers: {error.strerror or error}"
     return str(error) if isinstance(error, KafkaError) else f"{type(error).__name__}: {error}".rstrip(": ")
 
 

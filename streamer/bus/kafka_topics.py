@@ -111,11 +111,7 @@ async def prepare_topics(admin: Admin, settings: KafkaSettings, *, shards: int, 
         if problem:
             problems.append((f"kafka.topics.{topic}", f"{names[topic]} {problem}"))
     if problems:
-        raise ConfigurationError(
-            problems,
-            "Nothing was written. Correct the topics, or name others; when bus.shards was changed, `streamer reshard` "
-            "gives them the partitions that they need and moves the ledger.",
-        )
+        raise ConfigurationError(problems, REMEDY)
     return {topic: found[name] for topic, name in names.items()}
 
 

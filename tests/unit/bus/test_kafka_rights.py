@@ -85,6 +85,8 @@ def test_the_user_is_named_where_it_is_known() -> None:
         (unverified(), BusUnreachable, "certificate cannot be verified: self-signed"),
         (ssl.SSLError("wrong version"), BusUnreachable, "does not speak TLS"),
         (KafkaConnectionError("closed"), BusUnreachable, "speaks the security protocol"),
+        (OSError(111, "Connect call failed ('::1', 9)"), BusUnreachable, "no broker answers: Connect call failed"),
+        (OSError("Multiple exceptions: two"), BusUnreachable, "no broker answers: Multiple exceptions: two"),
     ],
 )
 def test_each_way_of_not_getting_in_has_words_of_its_own(error: Exception, kind: type[Exception], said: str) -> None:
