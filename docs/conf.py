@@ -15,6 +15,7 @@ include_patterns = ["*.md", "docs/*.md", "helm/powerp-streamer/README.md", "stre
 myst_heading_anchors = 3  # as repository browsers make them, so that links to sections hold on both
 
 html_theme = "furo"
+html_static_path = html_css_files = ["site.css"]
 html_title = f"{project} {version}"
 html_show_sourcelink = html_copy_source = False
 html_show_sphinx = html_show_copyright = False
