@@ -57,7 +57,7 @@ class Parts:
     def status_server(self, daemon: Daemon) -> StatusServer:
         """What shows a daemon on these parts; to be asked for once."""
         self.metrics.registry.register(StateCollector(daemon, self.throttle, self.tokens, self.settings))
-        board = Board(daemon, self.throttle, self.metrics.arrival_delay, self.clock, self.settings.bus.shards)
+        board = Board(daemon, self.throttle, self.metrics.arrival_delay, self.clock, self.settings.bus)
         return StatusServer(board, self.metrics, self.settings.status.host, self.settings.status.port)
 
 

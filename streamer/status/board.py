@@ -9,6 +9,7 @@ from typing import Protocol
 from streamer import __version__
 from streamer.clock import Clock
 from streamer.complaints import Fault
+from streamer.config import BusSettings
 from streamer.delays import Delays
 from streamer.history import History
 from streamer.model import NS_PER_MS, NS_PER_S, Signal, SignalId, align_down, instant_text
@@ -75,15 +76,15 @@ class Board:
         throttle: the budget of its credential.
         arrivals: how old samples were when they were first seen.
         clock: dates faults, and lags where the service's time is unknown.
-        shards: of all replicas.
+        bus: how many shards there are, and what the ledger may take.
     """
 
-    def __init__(self, daemon: Watched, throttle: Throttle, arrivals: Delays, clock: Clock, shards: int) -> None:
+    def __init__(self, daemon: Watched, throttle: Throttle, arrivals: Delays, clock: Clock, bus: BusSettings) -> None:
         self._daemon = daemon
         self._throttle = throttle
         self._arrivals = arrivals
         self._clock = clock
-        self._shards = shards
+        self._bus = bus
         self._holes_since_ns: dict[tuple[str, str], int] = {}
         self._roster = Roster()
         self._signals: dict[SignalId, Signal] = {}
@@ -128,7 +129,8 @@ class Board:
             "lag_tolerated_s": LAG_TOLERATED_S,
             "tracks": tracks,
             "delay_bounds_s": self._arrivals.bounds_s,
-            "ownership": shard_views(owned, daemon.owner, self._shards),
+            "ownership": shard_views(owned, daemon.owner, self._bus.shards),
+            "ledger_limit_bytes": int(self._bus.ledger_memory),
             "budget": budget,
             "faults": faults,
             "hole_counts": holes.counts,

@@ -46,6 +46,8 @@ def meaning(cause: str) -> Meaning:
 
 
 FAULTS = {
+    "arrival.last_age_reached": "Samples are first seen at the last age of lookback",
+    "arrival.overlap_exceeded": "Samples arrive later than overlap allows for",
     "bus.commit_failed": "A commit failed; its shard begins anew from the stored ledger",
     "bus.transaction_left_open": "A transaction was left open",
     "bus.unreachable": "The bus cannot be reached",

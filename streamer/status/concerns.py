@@ -34,6 +34,9 @@ LATE_SHARE = 0.01
 FEWEST_SAMPLES = 1000
 """Below it a share says nothing."""
 
+ADVICE = frozenset({"arrival.overlap_exceeded", "arrival.last_age_reached"})
+"""Faults of the settings: they last longer than they are said, so they are told as what was judged last."""
+
 UNREACHABLE = frozenset({"source.query_failed", "source.unreachable"})
 """Faults that say why the API does not answer."""
 
@@ -164,8 +167,18 @@ def _faults(now: Situation) -> Iterable[Concern]:
 
 
 def _settings(now: Situation) -> Iterable[Concern]:
+    advised = {stream.stream: stream.arrival.advice for stream in now.snapshot.streams if stream.arrival}
     overlaps_s = {stream.stream: stream.overlap_s for stream in now.snapshot.streams}
+    for name, advice in advised.items():
+        for one in advice:
+            is_of_guarantee = one.setting == "lookback"
+            what = (
+                f"{'The last age of lookback' if is_of_guarantee else 'overlap'} of {name}, {one.configured}, is short."
+            )
+            yield Concern("warning" if is_of_guarantee else "note", what, f"{one.seen}.", one.remedy)
     for track in now.tracks:
+        if any(one.setting == "overlap" for one in advised.get(track.stream, ())):
+            continue  # said with the value that would do
         if track.published >= FEWEST_SAMPLES and track.late_share > LATE_SHARE and track.stream in overlaps_s:
             what = f"{track.late_share:.0%} of the samples of {track.stream} were late."
             overlap = span_text(overlaps_s[track.stream])
@@ -194,7 +207,7 @@ def _newest(faults: Sequence[FaultView], room: str) -> FaultView | None:
 
 
 def _goes_on(fault: FaultView) -> bool:
-    return not fault.is_over and fault.last_ago_s < FRESH_FAULT_S
+    return not fault.is_over and fault.last_ago_s < FRESH_FAULT_S and fault.event not in ADVICE
 
 
 def _is_falling(lags_s: Sequence[float]) -> bool:

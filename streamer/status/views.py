@@ -5,10 +5,8 @@ Made by ``board.py`` from ledgers, history, faults and the budget as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
-from math import inf
 from typing import Protocol
 
 from streamer.complaints import Fault
@@ -65,8 +63,6 @@ class TrackView:
     Attributes:
         lags_s: of the last ten minutes, the newest last.
         delays: samples by arrival delay: at most each of ``delay_bounds_s``, and more.
-        delay_p50_s: an upper bound of half of them; None without samples, infinite past the last bound.
-        delay_p99_s: the same of 99 %.
         late_share: of the samples, those that came behind the watermark.
     """
 
@@ -77,8 +73,6 @@ class TrackView:
     late_share: float
     lags_s: tuple[float, ...]
     delays: tuple[int, ...]
-    delay_p50_s: float | None
-    delay_p99_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +116,6 @@ def budget_view(throttle: Throttle) -> BudgetView:
 
 def track_view(stream: str, track: Track, arrivals: Delays) -> TrackView:
     """What a track says, and the delays with which samples arrived."""
-    counts = arrivals.counts(stream)
     return TrackView(
         stream,
         track.published,
@@ -130,18 +123,8 @@ def track_view(stream: str, track: Track, arrivals: Delays) -> TrackView:
         track.revised,
         track.late / track.published if track.published else 0.0,
         tuple(round(lag_s, 1) for lag_s in track.lags_s),
-        tuple(counts),
-        _bound_s(counts, arrivals.bounds_s, 0.5),
-        _bound_s(counts, arrivals.bounds_s, 0.99),
+        tuple(arrivals.counts(stream)),
     )
-
-
-def _bound_s(counts: Sequence[int], bounds_s: Sequence[float], part: float) -> float | None:
-    """The bound within which a part of all samples arrived."""
-    wanted = part * sum(counts)
-    if not wanted:
-        return None
-    return next((bound_s for bound_s, seen in zip(bounds_s, accumulate(counts), strict=False) if seen >= wanted), inf)
 
 
 def fault_view(fault: Fault, now_ns: int) -> FaultView:

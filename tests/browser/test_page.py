@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streamer.arrival import Advice
 from streamer.complaints import Fault
 from streamer.demo import HISTORY_NS, demo_settings
 from streamer.metrics import Metrics
@@ -21,7 +22,7 @@ from streamer.status.server import StatusServer
 from streamer.wiring import assembled
 from tests.browser.conftest import opened, shown
 from tests.support.browser import browser
-from tests.support.watched import NOW_NS, FixedThrottle, Shard, WatchedDaemon, group_of, ledger_of
+from tests.support.watched import NOW_NS, FixedThrottle, Shard, WatchedDaemon, arrival_of, group_of, ledger_of
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -40,6 +41,9 @@ def troubled() -> WatchedDaemon:
     track.lags_s.extend((10, 30, 50, 70))
     track.add([NOW_NS - 200 * NS_PER_S], is_late=True, is_revision=False)
     track.add([NOW_NS - 250 * NS_PER_S], is_late=False, is_revision=True)
+    seen = "1.5% of 2000 samples needed more; 99% need 3s to 4s"
+    advice = [Advice("overlap", "3s", seen, {"overlap": "5s"})]
+    daemon.arrivals = {"turbines": arrival_of(late=30, at_last_look=1, advice=advice)}
     daemon.metrics.arrival_delay.observe("turbines", [NOW_NS - 8 * NS_PER_S, NOW_NS - NS_PER_S], NOW_NS)
     daemon.faults = [Fault("source.query_failed", "The body is broken.", "Ask the plant.", "turbines", 0, 0, 3)]
     daemon.throttle = FixedThrottle(in_flight=4, waiting={Lane.LIVE: 3, Lane.REVISIT: 1}, rate=9.5)
@@ -114,6 +118,33 @@ async def test_how_far_back_the_drawing_looks_can_be_chosen() -> None:
         await page.check("input[name=span][value='1h']")
         await page.wait_for_selector(".axis span:first-child:text-is('09:00:30')", state="attached")
         assert await page.locator("#timeline rect.late").count() == 1
+
+
+async def test_what_arrives_stands_against_overlap_and_lookback() -> None:
+    async with shown(troubled()) as page:
+        delays = await text_of(page, "#delays tbody tr")
+        assert delays.split("\t")[:8] == [
+            "turbines",
+            "≤ 1.0 s",
+            "≤ 4.0 s",
+            "3.0 s ▲",
+            "≤ 4.0 s",
+            "1.50 %",
+            "2 min 0 s",
+            "0.05 %",
+        ]
+        assert await page.locator("#delays rect.bar.past").count() > 0
+        assert "overlap of turbines, 3s, is short." in await text_of(page, "#concerns")
+        assert "Set overlap: 5s." in await text_of(page, "#concerns")
+
+
+async def test_the_ledgers_memory_is_marked_when_it_fills_up() -> None:
+    daemon = troubled()
+    async with shown(daemon) as page:
+        memory = await text_of(page, "#memory")
+        assert memory.endswith("remembered, in 0.0 MiB of 256 MiB.")
+        daemon.ledger_bytes = 250 * 2**20
+        await page.wait_for_selector("#memory.is-warning:text('250 MiB of 256 MiB ▲')")
 
 
 async def test_a_signal_is_found_by_its_tag_with_its_samples_revisions_and_holes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from streamer.config import BusSettings
 from streamer.daemon import Daemon
 from streamer.model import NS_PER_MS, NS_PER_S
 from streamer.status.board import Board
@@ -15,7 +16,7 @@ from tests.support.watched import FixedThrottle
 
 
 def board_of(site: Site, daemon: Daemon) -> Board:
-    return Board(daemon, FixedThrottle(), site.metrics.arrival_delay, site.clock, site.shards)
+    return Board(daemon, FixedThrottle(), site.metrics.arrival_delay, site.clock, BusSettings(shards=site.shards))
 
 
 def strip_of(site: Site, daemon: Daemon) -> Strip:

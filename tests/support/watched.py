@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streamer.arrival import Advice, Arrival, Bounds, Quantiles
 from streamer.complaints import Fault
-from streamer.config import StreamSettings
+from streamer.config import BusSettings, StreamSettings
 from streamer.history import History
 from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode_place, place_key, sealed
 from streamer.ledger.ledger import Ledger
@@ -46,6 +47,13 @@ def ledger_of(group: Group, holes: Sequence[HOLE] = (), *, behind_s: float = 1) 
     records = {place_key(group.id): encode_place(place)}
     head = sealed(Digest.of(records), sequence=1, shard=0, shards=1, partitions=1, owner="one")
     return Ledger.restore(records | {HEAD: encode_head(head)}, shard=0, shards=1, partitions=1, owner="another")
+
+
+def arrival_of(*, late: int = 0, at_last_look: int = 0, advice: Sequence[Advice] = ()) -> Arrival:
+    """How 2000 samples arrived, so many of them late or at the last age only."""
+    second, four = Bounds(0.75, 1.0), Bounds(3.0, 4.0)
+    quantiles = Quantiles(second, second, four)
+    return Arrival(2000, quantiles, quantiles, late, at_last_look, tuple(advice))
 
 
 @dataclass
@@ -99,6 +107,8 @@ class WatchedDaemon:
     throttle: FixedThrottle = field(default_factory=FixedThrottle)
     clock: HandClock = field(default_factory=HandClock)
     metrics: Metrics = field(default_factory=Metrics)
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    ledger_bytes: int | None = None
 
     @classmethod
     def serving(cls, group: Group, holes: Sequence[HOLE] = (), *, behind_s: float = 1) -> WatchedDaemon:
@@ -115,10 +125,13 @@ class WatchedDaemon:
     def snapshot(self) -> Snapshot:
         parts = [(shard.ledger, shard.groups) for shard in self.owned.values()]
         streams = () if self.service_now_ns is None else tuple(summarise(parts, self.service_now_ns))
+        for stream in streams:
+            stream.arrival = self.arrivals.get(stream.stream)
         unknown = tuple(f"{stream}: {signal_id.key}" for stream, signal_id in self.roster.unknown)
         entries = sum(shard.ledger.entries for shard in self.owned.values())
-        return Snapshot(self.is_ready, tuple(self.owned), streams, unknown, entries, 40 * entries, clock_skew_s=0.25)
+        taken = 40 * entries if self.ledger_bytes is None else self.ledger_bytes
+        return Snapshot(self.is_ready, tuple(self.owned), streams, unknown, entries, taken, clock_skew_s=0.25)
 
     def board(self, shards: int = 1) -> Board:
         """What is shown of it."""
-        return Board(self, self.throttle, self.metrics.arrival_delay, self.clock, shards)
+        return Board(self, self.throttle, self.metrics.arrival_delay, self.clock, BusSettings(shards=shards))

@@ -215,19 +215,31 @@ function histogram(track, stream, bounds) {
   return draw("svg", { class: "histogram", viewBox: "0 0 220 34", role: "img", "aria-label": label }, bars);
 }
 
+/** What is known of a quantile: an upper bound, or that it is past all that is told apart. */
+function within(bounds) {
+  return bounds.at_most_s === null ? `> ${span(bounds.above_s)}` : `≤ ${span(bounds.at_most_s)}`;
+}
+
+function share(part, all) { return `${(100 * part / (all || 1)).toFixed(2)} %`; }
+
 function showDelays(status) {
-  const streams = new Map(status.streams.map((stream) => [stream.stream, stream]));
+  const tracks = new Map(status.tracks.map((track) => [track.stream, track]));
   const bounds = status.delay_bounds_s;
-  const within = (bound, delays) => bound === null && delays.some(Boolean) ? `> ${span(bounds.at(-1))}` : bound === null ? "–" : `≤ ${span(bound)}`;
-  show("delays", [status.tracks.map((track) => [track.stream, track.delays, track.late]), bounds], () =>
-    table("Arrival delay by stream", [["stream"], ["half", "number"], ["99 %", "number"], ["overlap", "number"], ["late", "number"],
-      ["last lookback", "number"], [`from ${span(bounds[0])} to ${span(bounds.at(-1))} and more`]],
-    status.tracks.map((track) => {
-      const stream = streams.get(track.stream);
-      return row(track.stream, [
-        cell(within(track.delay_p50_s, track.delays), "number"), cell(within(track.delay_p99_s, track.delays), "number"),
-        cell(span(stream.overlap_s), "number"), cell(`${(100 * track.late_share).toFixed(2)} %`, track.late_share > 0.01 ? "number is-warning" : "number"),
-        cell(span(stream.last_age_s), "number"), cell(histogram(track, stream, bounds)),
+  const arrived = status.streams.filter((stream) => stream.arrival);
+  show("delays", [arrived.map((stream) => [stream.stream, stream.overlap_s, stream.last_age_s, stream.arrival]), status.tracks.map((track) => track.delays)], () =>
+    table("Arrival delay by stream", [["stream"], ["half", "number"], ["99 %", "number"], ["overlap", "number"], ["99 % needed", "number"], ["late", "number"],
+      ["last lookback", "number"], ["seen then only", "number"], [`from ${span(bounds[0])} to ${span(bounds.at(-1))} and more`]],
+    arrived.map((stream) => {
+      const arrival = stream.arrival;
+      const isShort = (setting) => (arrival.advice.some((advice) => advice.setting === setting) ? "number is-warning" : "number");
+      const mark = (setting) => (isShort(setting) === "number" ? "" : " ▲");
+      return row(stream.stream, [
+        cell(within(arrival.delay.p50), "number"), cell(within(arrival.delay.p99), "number"),
+        cell(span(stream.overlap_s) + mark("overlap"), isShort("overlap")), cell(within(arrival.overlap_needed.p99), "number"),
+        cell(share(arrival.late, arrival.samples), isShort("overlap")),
+        cell(span(stream.last_age_s) + mark("lookback"), isShort("lookback")),
+        cell(share(arrival.at_last_look, arrival.samples), isShort("lookback")),
+        cell(histogram(tracks.get(stream.stream), stream, bounds)),
       ]);
     }), "Nothing has arrived yet."));
 }
@@ -254,7 +266,15 @@ function showBudget(status) {
     ])), ""));
 }
 
+function mebibytes(bytes) { return `${(bytes / 1048576).toFixed(bytes < 104857600 ? 1 : 0)} MiB`; }
+
 function showShards(status) {
+  const taken = status.ledger_bytes / status.ledger_limit_bytes;
+  const isFull = taken > 0.9;
+  $("memory").className = isFull ? "is-warning" : "";
+  show("memory", [status.ledger_entries, status.ledger_bytes, status.ledger_limit_bytes], () =>
+    `${many(status.ledger_entries, "sample is", "samples are")} remembered, in ${mebibytes(status.ledger_bytes)} of ` +
+    `${mebibytes(status.ledger_limit_bytes)}${isFull ? " ▲" : ""}.`);
   show("shards", status.ownership, () => table("Shards and their owners", [["shard"], ["owner"], ["series", "number"], ["groups", "number"],
     ["remembered", "number"], ["holes", "number"]],
   status.ownership.map((shard) => row(String(shard.shard), shard.owner

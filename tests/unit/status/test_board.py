@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import orjson
 
 from streamer.complaints import Fault
-from streamer.metrics import Metrics
 from streamer.model import NS_PER_S
 from streamer.status.holes import MOST_HOLES
-from streamer.status.views import track_view
-from tests.support.watched import WatchedDaemon, group_of
+from tests.support.watched import WatchedDaemon, arrival_of, group_of
 
 
 def shown(daemon: WatchedDaemon, shards: int = 1) -> Any:
@@ -67,16 +64,17 @@ def test_a_sample_of_the_lags_is_kept_by_stream() -> None:
     assert list(daemon.history.track("turbines").lags_s) == [4.0, 4.0]
 
 
-def test_percentiles_of_delays_are_upper_bounds() -> None:
-    track, arrivals = WatchedDaemon().history.track("turbines"), Metrics().arrival_delay
-    assert track_view("turbines", track, arrivals).delay_p50_s is None
-    now_ns = 100_000 * NS_PER_S
-    arrivals.observe("turbines", [now_ns - 8 * NS_PER_S, *[now_ns - NS_PER_S // 10] * 9], now_ns)
-    view = track_view("turbines", track, arrivals)
-    p50_s, p99_s = (min(bound_s for bound_s in arrivals.bounds_s if bound_s >= delay_s) for delay_s in (0.1, 8))
-    assert (view.delay_p50_s, view.delay_p99_s) == (p50_s, p99_s)
-    arrivals.observe("turbines", [0] * 100, now_ns)
-    assert track_view("turbines", track, arrivals).delay_p50_s == inf
+def test_what_arrived_lately_stands_with_its_stream() -> None:
+    daemon = WatchedDaemon.serving(group_of("turbines", 1))
+    assert shown(daemon)["streams"][0]["arrival"] is None
+    daemon.arrivals = {"turbines": arrival_of(late=30)}
+    arrival = shown(daemon)["streams"][0]["arrival"]
+    assert (arrival["samples"], arrival["late"], arrival["overlap_needed"]["p99"]["at_most_s"]) == (2000, 30, 4.0)
+
+
+def test_the_ledgers_memory_stands_beside_what_it_may_take() -> None:
+    status = shown(WatchedDaemon.serving(group_of("turbines", 1)))
+    assert (status["ledger_bytes"], status["ledger_limit_bytes"]) == (40 * status["ledger_entries"], 256 * 2**20)
 
 
 def test_a_timeline_is_drawn_while_the_services_time_is_unknown() -> None:

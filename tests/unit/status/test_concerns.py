@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+import streamer
+from docs.log_events import log_events
+from streamer.arrival import Advice
 from streamer.complaints import Fault
 from streamer.model import NS_PER_S, Lane, SignalId
 from streamer.roster import Roster
-from streamer.status.causes import MEANINGS
+from streamer.status.causes import FAULTS, MEANINGS
 from streamer.status.concerns import HOLE_STANDS_S, Concern, span_text
-from tests.support.watched import FixedThrottle, WatchedDaemon, group_of
+from tests.support.watched import FixedThrottle, WatchedDaemon, arrival_of, group_of
 
 GROUP = group_of("turbines", 1, 2)
 
@@ -136,6 +140,37 @@ def test_an_overlap_that_is_too_short_for_the_plant_is_noted() -> None:
     assert [(one.severity, one.what) for one in concerns_of(daemon)] == [
         ("note", "9% of the samples of turbines were late.")
     ]
+
+
+SHORT_OVERLAP = Advice("overlap", "3s", "2.0% of 2000 samples needed more; 99% need 3s to 4s", {"overlap": "5s"})
+SHORT_LOOKBACK = Advice(
+    "lookback", "2m", "0.5% of 2000 samples were first seen at that age", {"lookback": ["2m", "4m"]}
+)
+
+
+def test_a_setting_that_was_judged_too_short_is_told_with_the_value_that_would_do() -> None:
+    daemon = WatchedDaemon.serving(GROUP)
+    daemon.arrivals = {"turbines": arrival_of(advice=[SHORT_OVERLAP, SHORT_LOOKBACK])}
+    worse, other = concerns_of(daemon)
+    assert (worse.severity, worse.remedy) == ("warning", "Set lookback: [2m, 4m].")
+    assert worse.what == "The last age of lookback of turbines, 2m, is short."
+    assert (other.severity, other.remedy) == ("note", "Set overlap: 5s.")
+    assert other.why == "2.0% of 2000 samples needed more; 99% need 3s to 4s."
+
+
+def test_a_setting_that_is_too_short_is_told_once_and_explains_no_lag() -> None:
+    daemon = late()
+    daemon.arrivals = {"turbines": arrival_of(advice=[SHORT_OVERLAP])}
+    daemon.history.track("turbines").add(range(1_000), is_late=True, is_revision=False)
+    daemon.faults = [fault("arrival.overlap_exceeded", stream="turbines")]
+    lag, setting = concerns_of(daemon)
+    assert lag.why == "Answers come, but the frontier does not follow."
+    assert setting.what == "overlap of turbines, 3s, is short."
+
+
+def test_every_fault_that_is_said_has_words_for_people() -> None:
+    said = {event.name for event in log_events(Path(streamer.__file__).parent) if "times" in event.keys}
+    assert said ^ set(FAULTS) == set()
 
 
 def test_signals_that_the_catalogue_does_not_know_are_named() -> None:
