@@ -27,7 +27,6 @@ MEANINGS = {
     "new": Meaning("the signal is new here and its past is being read", _AT_WORK, True),
     "moved": Meaning("the signal came from another group and is being aligned", _AT_WORK, True),
     "outage": Meaning("live data went first after an outage; the backlog is being read", _AT_WORK, True),
-    "backfill": Meaning("it was asked for again by a backfill", _AT_WORK, True),
     "rebuilt": Meaning("the ledger was rebuilt and cannot tell what was asked for", _AT_WORK, True),
     "aside": Meaning("another signal of its group makes the query fail; the bad one is being looked for", _AT_WORK),
     "quarantined": Meaning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import streamer
 from docs.log_events import log_events
 from streamer.arrival import Advice
 from streamer.complaints import Fault
-from streamer.model import NS_PER_S, Lane, SignalId
+from streamer.model import NS_PER_S, Hole, Lane, SignalId
 from streamer.roster import Roster
 from streamer.status.causes import FAULTS, MEANINGS
 from streamer.status.concerns import HOLE_STANDS_S, Concern, span_text
@@ -166,6 +167,16 @@ def test_a_setting_that_is_too_short_is_told_once_and_explains_no_lag() -> None:
     lag, setting = concerns_of(daemon)
     assert lag.why == "Answers come, but the frontier does not follow."
     assert setting.what == "overlap of turbines, 3s, is short."
+
+
+def test_every_cause_of_a_hole_has_words_for_people_and_its_place_among_the_events() -> None:
+    known = set(re.findall(r"``([a-z]+)`` \(", Hole.__doc__ or ""))
+    page = (Path(streamer.__file__).parents[1] / "docs" / "events.md").read_text("utf-8")
+    table = page.partition("| cause | what happened |")[2].partition("\n\n")[0]
+    told = {
+        cause for row in table.splitlines() for cause in re.findall(r"`([a-z]+)`", row.split("|")[1] if row else "")
+    }
+    assert told == known == set(MEANINGS)
 
 
 def test_every_fault_that_is_said_has_words_for_people() -> None:
