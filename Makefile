@@ -47,7 +47,7 @@ test: $(VENV)/.dev ## Run the tests (those of Kafka are skipped where none can b
 	$(BIN)/python -m pytest -m "not torture and not image and not cluster"
 
 .PHONY: torture
-torture: $(VENV)/.dev ## Kill the daemon, and then the broker, KILLS times (50 unless told) and count every sample
+torture: $(VENV)/.dev ## Kill the daemon, and then the broker, KILLS times (50 unless told), then each of three; count every sample
 	KILLS=$${KILLS:-50} $(BIN)/python -m pytest -m torture -s
 
 .PHONY: memory

@@ -38,6 +38,7 @@ class Broker:
         node: its number.
         voters: the port of every controller by the node's number; its own alone unless told.
         formatted: more arguments for the command that formats its storage.
+        heap: the most that its JVM may take.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Broker:
         node: int = 1,
         voters: Mapping[int, int] | None = None,
         formatted: Sequence[str] = (),
+        heap: str = "512m",
     ) -> None:
         self.node = node
         self.port = free_port()
         self._directory = directory
+        self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = directory / "server.properties"
         voters = voters or {node: free_port()}
@@ -86,7 +89,7 @@ class Broker:
         """Start the broker; where there are several, it waits for a majority of them."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                java("512m", "kafka.Kafka", str(self._properties)),
+                java(self._heap, "kafka.Kafka", str(self._properties)),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -117,15 +120,18 @@ class Broker:
 
     def transactions(self) -> dict[str, str]:
         """The state of each transactional id, as the broker's coordinator has it."""
-        command = "org.apache.kafka.tools.TransactionsCommand"
-        listed = subprocess.run(
-            java("128m", command, "--bootstrap-server", self.bootstrap_servers, "list"),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        rows = [line.split() for line in listed.stdout.splitlines()[1:]]
+        rows = [line.split() for line in self._asked("TransactionsCommand", "list").splitlines()[1:]]
         return {transactional_id: state for transactional_id, _, _, state in rows}
+
+    def prefer_leaders(self) -> None:
+        """Give every partition of the cluster the leader that its topic was created with."""
+        self._asked("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions")
+
+    def _asked(self, command: str, *arguments: str) -> str:
+        """What one of Kafka's own tools says."""
+        tool = f"org.apache.kafka.tools.{command}"
+        asked = java("128m", tool, "--bootstrap-server", self.bootstrap_servers, *arguments)
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
     @property
     def _log(self) -> Path:
