@@ -5,35 +5,23 @@ Called by the ledger alone. A book never decides what an answer means; it keeps 
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from struct import Struct
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from streamer.ledger.codec import PlaceRecord, Remembered, decode_value, encode_value
+from streamer.ledger.codec import PlaceRecord, decode_value, encode_value
 from streamer.ledger.intervals import joined, punched
-from streamer.ledger.memory import Memory, as_doubles
-from streamer.ledger.segments import SEGMENT_BYTES, Segments, size_of
+from streamer.ledger.memory import Memory
+from streamer.ledger.parts import Fresh, parts_of
+from streamer.ledger.segments import Segments
 from streamer.ledger.silence import Silence
 from streamer.ledger.transitions import standing, transitions, without_any
-from streamer.model import Column, GapEvent, Group, Hole, Interval, Place, Run, Series, Value, align_down
-
-_INSTANT = Struct("q")
-"""An instant as it is stored, see ``Remembered``."""
-
-
-class Fresh(NamedTuple):
-    """Samples that are remembered and not stored yet."""
-
-    instants_ns: Sequence[int]
-    values: Sequence[Value]
-    revision: int
+from streamer.model import Column, GapEvent, Group, Hole, Interval, Place, Run, Series, align_down
 
 
 class Stored(NamedTuple):
-    """A stored part of a series: its first and last instant, and the key of the record that holds it."""
+    """A stored part of some series: its first and last instant, and the key of the record that holds it."""
 
     first_ns: int
     last_ns: int
@@ -186,18 +174,26 @@ class Book:
         lowest_ns = min(*place.revisited_ns, align_down(place.frontier_ns - overlap_ns, quantum_ns))
         floor_ns = max(place.floor_ns, lowest_ns)
         self.place = Place(place.frontier_ns, place.revisited_ns, floor_ns)
+        self.trim()
+
+    def trim(self) -> None:
+        """Forget what lies before the floor and in no open hole, except the newest sample of each series."""
+        floor_ns = self.place.floor_ns
         for account in self.accounts.values():
             account.memory.forget(floor_ns, [hole.interval for hole in account.holes])
 
     def store(self, segments: Segments) -> None:
         """Put what the accounts have not stored yet and may need again into a commit's records."""
         self.stored_frontier_ns = self.place.frontier_ns
+        floor_ns, fresh = self.place.floor_ns, {}
         for name, account in self.accounts.items():
-            for fresh in account.fresh:
-                for part, written in _parts(name, _needed(account, fresh, self.place.floor_ns)):
-                    key = segments.add(written)
-                    account.stored.append(Stored(part.instants_ns[0], part.instants_ns[-1], key))
+            fresh[name] = [_needed(account, lot, floor_ns) for lot in account.fresh]
             account.fresh.clear()
+        for part in parts_of(fresh):
+            key = segments.add(part.written, len(part.names))
+            stored = Stored(part.written.first, part.written.last, key)
+            for name in part.names:
+                self.accounts[name].stored.append(stored)
 
     def record(self) -> PlaceRecord:
         """The place as it is written down."""
@@ -241,108 +237,15 @@ class Book:
         for at, start_ns, end_ns, cause in record.holes if record.told is None else record.told:
             name, account = accounts[at]
             account.told.append(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
-        for at, instant_ns, value, revision in record.newest:
-            accounts[at][1].memory.record([instant_ns], [decode_value(value)], revision)
         for at, *figures in record.silences:
             accounts[at][1].silence = Silence(*figures)
         return book
 
-    def recall(self, name: str, parts: Iterable[tuple[Remembered, bytes]]) -> Iterator[bytes]:
-        """Take stored parts of a series, each with its record's key, back into the memory in the order of writing.
-
-        Returns:
-            The keys of those of which something is needed. To be read to the end.
-        """
-        account, floor_ns = self.accounts[name], self.place.floor_ns
-        plain = _Packed(account.memory)
-        for remembered, key in parts:
-            if plain.takes(remembered, floor_ns):
-                account.stored.append(Stored(*plain.add(remembered), key))
-                yield key
-                continue
-            plain.unpack()
-            fresh = _needed(account, _as_fresh(remembered), floor_ns)
-            if fresh.instants_ns:
-                account.memory.record(*fresh)
-                account.stored.append(Stored(fresh.instants_ns[0], fresh.instants_ns[-1], key))
-                yield key
-        plain.unpack()
-
-
-class _Packed:
-    """Parts that simply continue a memory, gathered as they were written and unpacked at once: a restart is as long."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self._instants: list[bytes] = []
-        self._values: list[bytes] = []
-        self._newest_ns = -1
-
-    def takes(self, remembered: Remembered, floor_ns: int) -> bool:
-        """Whether the part continues what was gathered, with nothing to compare, forget or treat apart."""
-        if remembered.revision or remembered.exact:
-            return False
-        if not self._instants:
-            newest_ns = self._memory.newest_ns
-            self._newest_ns = -1 if newest_ns is None else newest_ns
-        first_ns: int = _INSTANT.unpack_from(remembered.instants)[0]
-        return first_ns > self._newest_ns and first_ns >= floor_ns
-
-    def add(self, remembered: Remembered) -> tuple[int, int]:
-        """Gather a part that is taken; its first and last instant."""
-        instants = remembered.instants
-        self._instants.append(instants)
-        self._values.append(remembered.values)
-        self._newest_ns = _INSTANT.unpack_from(instants, len(instants) - _INSTANT.size)[0]
-        return _INSTANT.unpack_from(instants)[0], self._newest_ns
-
-    def unpack(self) -> None:
-        """Put what was gathered into the memory."""
-        if self._instants:
-            self._memory.extend(b"".join(self._instants), b"".join(self._values))
-            self._instants.clear()
-            self._values.clear()
-
-
-def _parts(name: str, fresh: Fresh) -> Iterator[tuple[Fresh, Remembered]]:
-    """The samples in pieces that fit into a record, each as it is written; none of no samples."""
-    count = len(fresh.instants_ns)
-    if not count:
-        return
-    written = _as_remembered(name, fresh)
-    if count == 1 or size_of(written) <= SEGMENT_BYTES:
-        yield fresh, written
-        return
-    half = count // 2
-    for part in (slice(None, half), slice(half, None)):
-        yield from _parts(name, Fresh(fresh.instants_ns[part], fresh.values[part], fresh.revision))
-
-
-def _as_remembered(name: str, fresh: Fresh) -> Remembered:
-    """Samples as they are stored."""
-    numbers, exact = as_doubles(fresh.instants_ns, fresh.values)
-    return Remembered(
-        series=name,
-        revision=fresh.revision,
-        instants=array("q", fresh.instants_ns).tobytes(),
-        values=numbers.tobytes(),
-        exact={instant_ns: encode_value(value) for instant_ns, value in exact.items()},
-    )
-
-
-def _as_fresh(remembered: Remembered) -> Fresh:
-    """Stored samples as values."""
-    instants = array("q")
-    instants.frombytes(remembered.instants)
-    numbers = array("d")
-    numbers.frombytes(remembered.values)
-    values: list[Value] = [*numbers]
-    if remembered.exact:
-        values = [
-            decode_value(remembered.exact[instant_ns]) if instant_ns in remembered.exact else value
-            for instant_ns, value in zip(instants, values, strict=True)
-        ]
-    return Fresh(instants.tolist(), values, remembered.revision)
+    def know_newest(self, record: PlaceRecord) -> None:
+        """Remember the newest samples that were written down with the place, as nothing else holds them."""
+        accounts = list(self.accounts.values())
+        for at, instant_ns, value, revision in record.newest:
+            accounts[at].memory.record([instant_ns], [decode_value(value)], revision)
 
 
 def _needed(account: Account, fresh: Fresh, floor_ns: int) -> Fresh:

@@ -6,7 +6,8 @@ A shard's state is a set of records, key to value, on either bus:
 - ``place/<group>``: JSON; members, frontier, frontiers of the revisits, floor, holes, and the newest sample of
   each series whose memory holds nothing else.
 - ``memory/<sequence>-<segment>``: MessagePack; what one commit added to the memory, in as many records as its size
-  asks for. A tombstone follows when all of a record may be forgotten.
+  asks for, each a list of ``Remembered``. Series are named, so that one takes its memory along wherever it goes. A
+  tombstone follows when all of a record may be forgotten.
 - ``signal/<database:index>``: a short digest of what the catalogue was last told of the signal.
 
 The digest is the sum, modulo 2^128, of BLAKE2b over every live record, so it follows each commit in constant
@@ -23,11 +24,14 @@ import msgspec
 from streamer.errors import ConfigurationError, LedgerUntrusted
 from streamer.model import Value
 
-FORMAT = 1
+FORMAT = 2
 HEAD = b"head"
 PLACE_PREFIX = b"place/"
 MEMORY_PREFIX = b"memory/"
 SIGNAL_PREFIX = b"signal/"
+
+SEPARATOR = " "
+"""Between the names of series; none has it."""
 
 _DIGEST_MODULUS = 1 << 128
 _RESHARD = (
@@ -79,13 +83,23 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """Samples of one series with one revision: columns of 8-byte instants and doubles, native order.
+    """Samples of some series with one revision, column behind column, in native order.
 
-    ``exact`` holds, by instant, the values that no double holds, as text.
+    Attributes:
+        series: their names with ``SEPARATOR`` between them.
+        first: the earliest instant.
+        last: the latest instant.
+        counts: 4 bytes a series: how many samples of it there are.
+        instants: 8 bytes each, ascending in each column; one column where all series have the same.
+        values: doubles.
+        exact: by position among the values, those that no double holds, as text.
     """
 
     series: str
     revision: int
+    first: int
+    last: int
+    counts: bytes
     instants: bytes
     values: bytes
     exact: dict[int, str]

@@ -9,7 +9,6 @@ No clock, no I/O. Called by the pipeline; the planner sees its places and holes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,13 +18,8 @@ from streamer.ledger.book import Book
 from streamer.ledger.catalogued import Catalogued
 from streamer.ledger.codec import (
     HEAD,
-    MEMORY_PREFIX,
-    PLACE_PREFIX,
     Digest,
-    Remembered,
     check_partitions,
-    decode_memory,
-    decode_place,
     encode_head,
     encode_place,
     place_key,
@@ -45,6 +39,7 @@ from streamer.ledger.coverage import (
     uncovered_by,
 )
 from streamer.ledger.memory import Known
+from streamer.ledger.recall import recalled
 from streamer.ledger.segments import Segments
 from streamer.model import Answer, Group, Hole, Interval, Lane, Place, Query, Run, Series, Transition
 
@@ -125,27 +120,10 @@ class Ledger:
         check_partitions(head, partitions)
         ledger._sequence, ledger._digest = head.sequence, digest
         ledger.catalogued = Catalogued.restore(records)
-        for key, value in records.items():
-            if key.startswith(PLACE_PREFIX):
-                ledger._books[key.removeprefix(PLACE_PREFIX).decode()] = Book.of(decode_place(key, value))
-        ledger._recall(records)
+        recall = recalled(records)
+        ledger._books, ledger._live_parts = recall.books, recall.live_parts
+        ledger._removed |= recall.removed
         return ledger
-
-    def _recall(self, records: Mapping[bytes, bytes]) -> None:
-        parts: dict[str, list[tuple[Remembered, bytes]]] = {
-            name: [] for book in self._books.values() for name in book.accounts
-        }
-        keys = sorted(key for key in records if key.startswith(MEMORY_PREFIX))
-        for key in keys:
-            for part in decode_memory(key, records[key]):
-                if part.series in parts:
-                    parts[part.series].append((part, key))
-        live: Counter[bytes] = Counter()
-        for book in self._books.values():
-            for name in book.accounts:
-                live.update(book.recall(name, parts[name]))
-        self._live_parts = dict(live)
-        self._removed.update(key for key in keys if key not in live)
 
     @classmethod
     def of_books(cls, books: Mapping[str, Book], *, shard: int, shards: int, partitions: int, owner: str) -> Ledger:
@@ -323,9 +301,9 @@ class Ledger:
                 book.raise_floor(book.group.stream.overlap_ns, book.group.stream.quantum_ns)
             book.store(segments)
             result[place_key(group_id)] = encode_place(book.record())
-        for key, value, parts in segments.records():
+        for key, value, held in segments.records():
             result[key] = value
-            self._live_parts[key] = parts
+            self._live_parts[key] = held
         for group_id in self._dirty:
             result.update(dict.fromkeys(self._forgotten(self._books[group_id])))
         self._digest.follow(result.items())

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from operator import lt
 from typing import NamedTuple, cast
 
 from streamer.model import Column, Interval, Value
@@ -37,6 +38,18 @@ class Known(NamedTuple):
     instant_ns: int
     value: Value
     revision: int
+
+
+class Recorded(NamedTuple):
+    """Samples as they were stored: those of which the value is not a double stand by instant in ``exact``."""
+
+    instants_ns: array[int]
+    values: array[float]
+    exact: dict[int, Value]
+
+    def exactly(self) -> list[Value]:
+        """The values as they were published."""
+        return [self.exact.get(at_ns, value) for at_ns, value in zip(self.instants_ns, self.values, strict=True)]
 
 
 def is_same(one: Value, other: Value) -> bool:
@@ -165,10 +178,20 @@ class Memory:
         if revision:
             self._revisions.update(dict.fromkeys(instants_ns, revision))
 
-    def extend(self, instants: bytes, values: bytes) -> None:
-        """Remember, as published with revision 0, packed columns of samples that are all newer than any remembered."""
-        self._instants.frombytes(instants)
-        self._values.frombytes(values)
+    def restore(self, columns: Sequence[Recorded]) -> None:
+        """Remember, in a memory that knows nothing yet, columns that were published with revision 0, in any order."""
+        instants, values = columns[0].instants_ns, columns[0].values
+        for column in columns[1:]:
+            instants.extend(column.instants_ns)
+            values.extend(column.values)
+        for column in columns:
+            self._exact.update(column.exact)
+        listed = instants.tolist()
+        if not all(map(lt, listed, listed[1:])):
+            by_instant = dict(zip(listed, values, strict=True))
+            instants = array("q", sorted(by_instant))
+            values = array("d", map(by_instant.__getitem__, instants))
+        self._instants, self._values = instants, values
 
     def _merge(self, instants_ns: Sequence[int], numbers: array[float]) -> None:
         for instant_ns, number in zip(instants_ns, numbers, strict=True):

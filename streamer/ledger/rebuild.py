@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from streamer.ledger.book import Account, Book, Fresh
+from streamer.ledger.book import Account, Book
 from streamer.ledger.codec import MEMORY_PREFIX
 from streamer.ledger.ledger import Ledger
 from streamer.ledger.memory import Memory
+from streamer.ledger.parts import Fresh
 from streamer.model import NS_PER_MS, Group, Hole, Interval, Place, Series, Value, align_down
 
 MARK = b"rebuilding"

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from streamer.ledger.book import Account, Book, Fresh
+from streamer.ledger.book import Account, Book
 from streamer.ledger.ledger import Ledger
+from streamer.ledger.parts import Fresh
 from streamer.model import Series, SignalId
 
 
