@@ -82,7 +82,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     silences: list[tuple[int, int, int, int]] = []
 
 
-class Remembered(msgspec.Struct, frozen=True, array_like=True):
+class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Samples of some series with one revision, column behind column, in native order.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import chain
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.ledger.book import Account, Book
@@ -83,6 +83,7 @@ def parts_in(records: Records) -> list[str]:
     ]
 
 
+@settings(deadline=None)
 @given(COMMITS)
 def test_whatever_was_published_is_remembered_as_it_was(commits: list[list[dict[str, dict[int, Value]]]]) -> None:
     book, records = book_of(*NAMES), Records()
@@ -98,6 +99,7 @@ def test_whatever_was_published_is_remembered_as_it_was(commits: list[list[dict[
     assert removed == set()
 
 
+@settings(deadline=None)
 @given(COMMITS, st.integers(0, 45), st.sets(st.sampled_from(INDEXES)), st.integers(0, 40), st.integers(1, 10))
 def test_what_is_forgotten_does_not_come_back(
     commits: list[list[dict[str, dict[int, Value]]]], floor_ns: int, open_in: set[int], start_ns: int, span_ns: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.ledger.ledger import Ledger
@@ -49,6 +49,7 @@ def stored(ledger: Ledger) -> Stored:
     return {key: value for key, value in ledger.changes().items() if value is not None}
 
 
+@settings(deadline=None)
 @given(before=st.integers(1, 4), after=st.integers(1, 6), salt=st.integers(0, 5))
 def test_every_series_keeps_what_it_had_and_is_where_it_belongs(before: int, after: int, salt: int) -> None:
     ledgers = old(before)
