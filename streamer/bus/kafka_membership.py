@@ -38,8 +38,7 @@ def sticky_assignor() -> type[AbstractPartitionAssignor]:
     """The sticky assignor with a state of its own: the library's lives in its class, and members would share it."""
 
     class Sticky(StickyPartitionAssignor):  # type: ignore[misc]  # aiokafka is untyped
-        member_assignment = None
-        generation = -1
+        """One member's: aiokafka writes to the class that it is given."""
 
     return Sticky
 
