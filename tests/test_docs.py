@@ -13,6 +13,7 @@ import yaml
 from typer.main import get_command
 
 from streamer.bus.events import EventEncoder
+from streamer.bus.kafka_topics import STATE_CONFIGURATION
 from streamer.cli import app
 from streamer.config import StreamSettings
 from streamer.demo import STREAMS
@@ -44,6 +45,12 @@ def event(series: Series, value: float | None, unit: str | None) -> dict[str, ob
     encoder = EventEncoder(Signal(SIGNAL, tag="U1/P", unit=unit), series, "turbines", 0, False)
     run = Run(series, 1, False, [0], ["1970-01-01T00:00:00.1234567Z"], [value])
     return dict(json.loads(encoder.encode(run, "2026-01-16T10:00:01.113Z").values[0]))
+
+
+def test_the_settings_of_the_state_topic_are_told_to_whoever_makes_it_by_hand() -> None:
+    (row,) = re.findall(r"^\| `powerp.state`.*$", (ROOT / "docs" / "kafka.md").read_text(), re.MULTILINE)
+    told = dict(setting.split("=") for setting in re.findall(r"`([a-z.]+=[^`]+)`", row))
+    assert told == STATE_CONFIGURATION
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,9 +20,12 @@ from streamer.errors import ConfigurationError
 STATE_CONFIGURATION = {
     "cleanup.policy": "compact",
     # Records are small and live for minutes: short segments, cleaned early, keep a restart fast.
-    "segment.bytes": str(16 * 1024 * 1024),
+    "segment.bytes": str(4 * 1024 * 1024),
     "segment.ms": "600000",
     "min.cleanable.dirty.ratio": "0.1",
+    # Each commit takes as much away as it adds. A broker keeps tombstones and the ends of transactions for a day unless
+    # told otherwise: over a million of each in a shard. A restart reads all of them, in far less than this.
+    "delete.retention.ms": "600000",
     "message.timestamp.type": "LogAppendTime",
 }
 SAMPLES_CONFIGURATION = {"cleanup.policy": "delete", "message.timestamp.type": "CreateTime"}
