@@ -41,7 +41,11 @@ class Bulletin:
         """
         for group in groups:
             self._streams.setdefault(group.stream.name, []).append(group)
-        self._signals = self._ledger.catalogued.renew(signals)
+        self.renew(signals)
+
+    def renew(self, signals: Mapping[str, bytes]) -> None:
+        """Say with the next commit what is new of the signals of the shard, by their keys."""
+        self._signals |= self._ledger.catalogued.renew(signals)
 
     def closing(self) -> Closing | None:
         """What the next commit says at its end; None for nothing. The ledger's changes are taken after it."""

@@ -111,6 +111,13 @@ class ServiceTime:
             return None
         return self._carried(now_ns)
 
+    @property
+    def why_unknown(self) -> str:
+        """The cause when the time is unknown, for people."""
+        if self._is_contradicted:
+            return "Date headers lie before earlier ones"
+        return "Date headers are far from the host's clock" if self._doubt else "no Date header"
+
     def host_ahead_ns(self) -> int | None:
         """How far the host's wall clock is ahead of the service's time; None while that is unknown."""
         now_ns = self.now_ns()

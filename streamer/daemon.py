@@ -25,11 +25,12 @@ from streamer.generation import Generation, Surroundings
 from streamer.history import History
 from streamer.inquiry import Inquiry
 from streamer.metrics import Metrics
-from streamer.model import NS_PER_S, Signal
+from streamer.model import NS_PER_S, Lane, Signal
 from streamer.ownership import Membership, Ownership, Wanted
 from streamer.patience import Patience
 from streamer.pipeline import Source
 from streamer.roster import Member, Roster, call_roll
+from streamer.rounds import LONG_QUERIES, TIME_REMEDY
 from streamer.sizing import BYTES_A_SAMPLE, LedgerMemory, density, groups_of, needed_bytes, refuse_unless_it_fits
 from streamer.status.summary import Snapshot, summarise
 
@@ -41,9 +42,6 @@ DRAIN_S = 4.0
 
 Kubernetes and the contract give 10 s; the rest is for ending what was left open, and for leaving the group.
 """
-
-LONG_QUERIES = 8
-"""Questions that may hold long answers in memory at once: two for each request in flight."""
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +107,7 @@ class Daemon:
             metrics=metrics,
             complaints=self._complaints,
             arrivals=Arrivals(metrics.arrival_delay),
-            long_queries=asyncio.Semaphore(LONG_QUERIES),
+            long_queries={lane: asyncio.Semaphore(LONG_QUERIES) for lane in Lane},
             owner=uuid.UUID(int=random.getrandbits(128), version=4).hex,
             history=History(),
         )
@@ -210,17 +208,28 @@ class Daemon:
 
     async def _call_roll(self) -> None:
         signals = await self._patience.persist("source.unreachable", "source.reached", self._api.measurements)
-        roster = call_roll(self._settings, signals)
-        if roster == self.roster:
-            return
-        for stream, signal_id in roster.unknown:
-            self._complaints.say("roster.signal_unknown", f"{stream}: {signal_id.key}", remedy="See: streamer signals.")
-        for stream, series in roster.contested:
-            self._complaints.say(
-                "roster.series_contested", f"{stream}: {series.name}", remedy="Leave it in one stream."
-            )
+        roster, before = call_roll(self._settings, signals), self.roster
         self.roster = roster
+        if roster == before:
+            return
+        self._complain_of(roster, before)
         _log.info("roster.called", series=len(roster.members), unknown=len(roster.unknown))
+
+    def _complain_of(self, roster: Roster, before: Roster) -> None:
+        """Say what is wanted and cannot be had, and what of that can be had now."""
+        complaints = self._complaints
+        for stream, signal_id in roster.unknown:
+            cause, remedy = f"{stream}: {signal_id.key}", "See: streamer signals."
+            complaints.say("roster.signal_unknown", cause, who=cause, stream=stream, remedy=remedy)
+        for stream, signal_id in before.unknown:
+            if (stream, signal_id) not in roster.unknown:
+                complaints.over("roster.signal_unknown", "roster.signals_known", who=f"{stream}: {signal_id.key}")
+        for stream, series in roster.contested:
+            cause, remedy = f"{stream}: {series.name}", "Leave it in one stream."
+            complaints.say("roster.series_contested", cause, who=cause, stream=stream, remedy=remedy)
+        for stream, series in before.contested:
+            if (stream, series) not in roster.contested:
+                complaints.over("roster.series_contested", "roster.series_uncontested", who=f"{stream}: {series.name}")
 
     async def _check_size(self) -> None:
         """Raise ConfigurationError when the ledger of all series cannot fit (rule 12).
@@ -247,13 +256,17 @@ class Daemon:
             if self.roster != before:
                 self._renewed.set()
                 self._renewed = asyncio.Event()
+                continue
+            for shard, generation in self.ownership.generations.items():
+                generation.learn(self._wanted(shard)[0])
 
     async def _service_now(self) -> int:
         """The service's time, learned from the catalogue when the bound is too old."""
-        while (now_ns := self._around.service_time.now_ns()) is None:
+        service_time = self._around.service_time
+        while (now_ns := service_time.now_ns()) is None:
             await self._patience.persist("source.unreachable", "source.reached", self._api.measurements)
-            if self._around.service_time.now_ns() is None:
-                self._complaints.say("source.time_unknown", "no Date header", remedy="Let the Date header through.")
+            if service_time.now_ns() is None:
+                self._complaints.say("source.time_unknown", service_time.why_unknown, remedy=TIME_REMEDY)
                 await self._patience.pause(10)
         return now_ns
 

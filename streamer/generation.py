@@ -6,7 +6,7 @@ Whatever a generation has fetched and not committed ends with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from streamer.history import History
 from streamer.inquiry import Inquiry
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
-from streamer.model import Group, align_down
+from streamer.model import Group, Lane, align_down
 from streamer.pipeline import Pipeline, Writer
 from streamer.planner.groups import arrange
 from streamer.planner.pace import Pace, phase_ns
@@ -42,7 +42,7 @@ class Surroundings:
         owner: in whose name ledgers are signed; new at every start of the program.
         arrivals: how late samples are; it outlives what is owned.
         history: told what every commit brought.
-        long_queries: bounds how many long answers are in memory at once.
+        long_queries: bounds, by lane, how many long answers are in memory at once.
         memory: what all ledgers of the process take of what they may.
     """
 
@@ -54,7 +54,7 @@ class Surroundings:
     metrics: Metrics
     complaints: Complaints
     arrivals: Arrivals
-    long_queries: asyncio.Semaphore
+    long_queries: Mapping[Lane, asyncio.Semaphore]
     owner: str
     history: History
 
@@ -151,12 +151,19 @@ class Generation:
             )
         )
         self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
+        self.ledger.begins({member.series: member.signal.first_instant_ns for member in members})
         for group in self.groups:
             self._around.history.began(group.stream.name, self.ledger.place(group.id).frontier_ns)
+            self._around.metrics.lost_seconds.labels(group.stream.name)  # there from 0 on: an increase is looked for
         failpoint("ledger.adopted")
         self._bulletin.begin(self.groups, catalogue_of(members))
         await self._pipeline.take_over()
         failpoint("ledger.signed")
+
+    def learn(self, members: Sequence[Member]) -> None:
+        """The catalogue says of the same series where their samples begin now."""
+        self.ledger.begins({member.series: member.signal.first_instant_ns for member in members})
+        self._bulletin.renew(catalogue_of(members))
 
     async def hold(self) -> None:
         """Start no commit from now on; return when none is in flight."""

@@ -85,6 +85,11 @@ HOLES_OPENED = Definition(
     "Holes that were opened.",
     "Many that heal at once are signals that the service failed to read for a moment.",
 )
+LOST_SECONDS = Definition(
+    *("Completeness", "lost_seconds", "counter", "seconds", STREAM),
+    "How long the intervals of single signals are together that were declared lost: the source has no more of them.",
+    "Nothing brings them back. See StreamerSamplesLost in the runbook.",
+)
 SERIES = Definition(
     *("Completeness", "series", "gauge", "series", STREAM),
     "Series that are streamed.",

@@ -31,6 +31,7 @@ class Metrics:
         self.rejected = self._counter(defined.REJECTED)
         self.overdue = self._counter(defined.OVERDUE)
         self.holes_opened = self._counter(defined.HOLES_OPENED)
+        self.lost_seconds = self._counter(defined.LOST_SECONDS)
         self.requests = self._counter(defined.REQUESTS)
         self.void = self._counter(defined.VOID)
         self.failed = self._counter(defined.FAILED)

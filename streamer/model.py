@@ -143,7 +143,10 @@ class Hole(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What the catalogue knows of a signal. Text may hold anything; None where the API says null."""
+    """What the catalogue knows of a signal. Text may hold anything; None where the API says null.
+
+    Where its samples begin moves on with the source's retention: the signal is the same.
+    """
 
     id: SignalId
     name: str | None = None
@@ -151,7 +154,7 @@ class Signal:
     unit: str | None = None
     description: str | None = None
     default_aggregation: str | None = None
-    first_instant_ns: int | None = None
+    first_instant_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

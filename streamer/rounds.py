@@ -7,7 +7,7 @@ of them live in one task group that the daemon ends when the generation ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from streamer.clock import Clock, ServiceTime
 from streamer.complaints import Complaints
@@ -22,8 +22,17 @@ from streamer.pipeline import Pipeline
 from streamer.planner.plan import plan
 from streamer.sizing import LedgerMemory
 
+LONG_QUERIES = 8
+"""Questions of one lane that may hold long answers in memory at once: two for each request in flight.
+
+A lane of its own each: else revisits would wait behind whatever the catch-up has asked before.
+"""
+
 MEASURED_EVERY_S = 1.0
 """How often the memory of the ledger is looked at: a second of samples is little of it."""
+
+TIME_REMEDY = "Let the API's Date header through; compare its clock and this host's with true time."
+"""What to do when the service's time is unknown."""
 
 LONGEST_WAIT_NS = NS_PER_S
 """Holes and the service's time are looked at again at least this often."""
@@ -44,7 +53,7 @@ class Rounds:
         clock: Clock,
         metrics: Metrics,
         complaints: Complaints,
-        long_queries: asyncio.Semaphore,
+        long_queries: Mapping[Lane, asyncio.Semaphore],
     ) -> None:
         self._desks = desks
         self._ledger = ledger
@@ -88,7 +97,7 @@ class Rounds:
             return []
         service_now_ns = self._service_time.now_ns()
         if service_now_ns is None:
-            self._complaints.say("source.time_unknown", "no Date header", remedy="Let the API's Date header through.")
+            self._complaints.say("source.time_unknown", self._service_time.why_unknown, remedy=TIME_REMEDY)
             return []
         self._complaints.over("source.time_unknown", "source.time_known")
         standing = desk.standing(self._ledger, now_ns, may_advance=not self._memory.is_full)
@@ -109,7 +118,7 @@ class Rounds:
             if query.lane is Lane.LIVE:
                 answer, outcome = await self._fetch_and_commit(desk, query)
             else:
-                async with self._long_queries:
+                async with self._long_queries[query.lane]:
                     answer, outcome = await self._fetch_and_commit(desk, query)
         except SourceError as exc:
             self._metrics.failed.labels(type(exc).__name__).inc()
@@ -167,8 +176,14 @@ class Rounds:
     def _note(self, query: Query, answer: Answer, outcome: Outcome) -> None:
         self._complaints.over("source.query_failed", "source.query_recovered", who=query.group.id)
         stream = query.group.stream.name
+        who = query.group.id
         for cause, rows in answer.rejected.items():
-            self._complaints.say("source.rows_rejected", f"{stream}: {cause}", rows=rows)
+            self._complaints.say("source.rows_rejected", f"{stream}: {cause}", who=who, stream=stream, rows=rows)
+        if not answer.rejected:
+            self._complaints.over("source.rows_rejected", "source.rows_accepted", who=who)
         if outcome is Outcome.EMPTY:
             cause = f"{stream}: no rows at all, though samples are known for that time"
-            self._complaints.say("source.answer_empty", cause, remedy="It is asked again; look at the API if it lasts.")
+            remedy = "It is asked again; look at the API if it lasts."
+            self._complaints.say("source.answer_empty", cause, who=who, stream=stream, remedy=remedy)
+        elif outcome is Outcome.COVERED:
+            self._complaints.over("source.answer_empty", "source.answer_filled", who=who)

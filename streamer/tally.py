@@ -14,7 +14,7 @@ from streamer.complaints import Complaints
 from streamer.history import History
 from streamer.ledger.ledger import Applied, Outcome
 from streamer.metrics import Metrics
-from streamer.model import NS_PER_S, Answer, Lane, Query
+from streamer.model import NS_PER_S, Answer, Hole, Lane, Query, instant_text
 
 FRESH_WITHIN_NS = 2 * NS_PER_S
 """On top of the poll interval: a sample that was visible for longer when it was committed is overdue."""
@@ -60,6 +60,7 @@ class Tally:
             metrics.vanished.labels(stream).inc(applied.vanished)
         for hole in applied.opened:
             metrics.holes_opened.labels(hole.cause).inc()
+        self._give_up(stream, applied.lost)
         if applied.outcome is Outcome.VOID:
             metrics.void.inc()
         for cause, rows in answer.rejected.items():
@@ -70,6 +71,20 @@ class Tally:
         now_ns = self._service_time.now_ns()
         if now_ns is not None and query.lane is not Lane.BACKFILL:
             self._time(query, applied, fresh, now_ns)
+
+    def _give_up(self, stream: str, lost: Sequence[Hole]) -> None:
+        """Say what can never be covered."""
+        for hole in lost:
+            start_ns, end_ns = hole.interval
+            self._metrics.lost_seconds.labels(stream).inc((end_ns - start_ns) / NS_PER_S)
+            self._complaints.say(
+                "ledger.interval_lost",
+                f"{stream}: {hole.series.name}",
+                stream=stream,
+                start=instant_text(start_ns),
+                end=instant_text(end_ns),
+                remedy="The source has no more of it; let it keep more than the longest outage.",
+            )
 
     def _time(self, query: Query, applied: Applied, fresh: Runs, now_ns: int) -> None:
         """How old the samples are that were published for the first time, by the service's time."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from streamer.ledger.codec import PlaceRecord, decode_value, encode_value
+from streamer.ledger.extent import Extent
 from streamer.ledger.intervals import joined, punched
 from streamer.ledger.memory import Memory
 from streamer.ledger.parts import Fresh, parts_of
@@ -35,13 +36,15 @@ class Account:
         told: the holes that were told to be open.
         seen: those that were open when it was last told.
         lost: what was given up since then.
+        extent: where the source's samples of it begin.
     """
 
-    __slots__ = ("fresh", "holes", "lost", "memory", "seen", "silence", "stored", "told")
+    __slots__ = ("extent", "fresh", "holes", "lost", "memory", "seen", "silence", "stored", "told")
 
     def __init__(self) -> None:
         self.memory = Memory()
         self.silence = Silence()
+        self.extent = Extent()
         self.holes: list[Hole] = []
         self.told: list[Hole] = []
         self.seen: list[Hole] = []
@@ -65,11 +68,13 @@ class Account:
         if self.holes:
             self.holes = punched(self.holes, interval)
 
-    def lose(self, interval: Interval) -> None:
-        """Give up an interval of the holes that can never be covered; it is told with the next commit."""
+    def lose(self, interval: Interval) -> list[Hole]:
+        """Give up an interval of the holes that nobody can cover; it is returned, and told with the next commit."""
         kept = punched(self.holes, interval)
-        self.lost += without_any(self.holes, kept)
+        lost = without_any(self.holes, kept)
+        self.lost += lost
         self.holes = kept
+        return lost
 
     def tell(self, *, is_due: bool) -> list[tuple[GapEvent, Hole]]:
         """What became of the holes since the last call.
@@ -147,6 +152,7 @@ class Book:
     Attributes:
         group: None until the configuration claims it.
         stored_frontier_ns: of the place as it was stored last: what is late, the watermark before a commit says.
+        empty_since_ns: since when answers about the group have had no rows at all, None while they have some.
     """
 
     def __init__(self, stream: str, database_id: int, ages_ns: tuple[int, ...], place: Place) -> None:
@@ -155,6 +161,7 @@ class Book:
         self.ages_ns = ages_ns
         self.place = place
         self.stored_frontier_ns = place.frontier_ns
+        self.empty_since_ns: int | None = None
         self.group: Group | None = None
         self.accounts: dict[str, Account] = {}
 
@@ -198,12 +205,14 @@ class Book:
     def record(self) -> PlaceRecord:
         """The place as it is written down."""
         names = list(self.accounts)
-        holes, told, newest, silences = [], [], [], []
+        holes, told, newest, silences, began = [], [], [], [], []
         for at, account in enumerate(self.accounts.values()):
             for hole in account.holes:
                 holes.append((at, *hole.interval, hole.cause))
             for hole in account.told:
                 told.append((at, *hole.interval, hole.cause))
+            if account.holes and account.extent.began_ns is not None:
+                began.append((at, account.extent.began_ns))
             if any(account.silence.figures):
                 silences.append((at, *account.silence.figures))
             newest_ns = account.memory.newest_ns
@@ -221,6 +230,7 @@ class Book:
             told=None if told == holes else told,
             newest=newest,
             silences=silences,
+            began=began,
         )
 
     @classmethod
@@ -239,6 +249,8 @@ class Book:
             account.told.append(Hole(Series.parse(name), Interval(start_ns, end_ns), cause))
         for at, *figures in record.silences:
             accounts[at][1].silence = Silence(*figures)
+        for at, began_ns in record.began:
+            accounts[at][1].extent = Extent(began_ns)
         return book
 
     def know_newest(self, record: PlaceRecord) -> None:

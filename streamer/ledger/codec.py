@@ -68,6 +68,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         newest: ``(position, instant_ns, value, revision)``; the value as text, see ``encode_value``.
         told: what was told to be open, like ``holes``; None when that is the same.
         silences: ``(position, doubts, proved_ns, times_proved)`` of series that were silent, see ``Silence``.
+        began: ``(position, instant_ns)`` of series with holes: the oldest sample that the source ever had of them.
     """
 
     stream: str
@@ -80,6 +81,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     told: list[tuple[int, int, int, str]] | None = None
     newest: list[tuple[int, int, str, int]] = []
     silences: list[tuple[int, int, int, int]] = []
+    began: list[tuple[int, int]] = []
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):

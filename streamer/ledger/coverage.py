@@ -8,8 +8,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from streamer.ledger.book import Account
-from streamer.model import Answer, Column, Hole, Interval, Lane, Place, Query, Series, align_down
+from streamer.ledger.book import Account, Book
+from streamer.model import NS_PER_S, Answer, Column, Hole, Interval, Lane, Place, Query, Series, align_down
+
+EMPTY_FOR_NS = 180 * NS_PER_S
+"""How long answers of a group are empty until one is believed: longer than a service fails to read, short enough that
+nobody waits for what is not there any more."""
 
 
 def covered_by(query: Query) -> Interval:
@@ -98,6 +102,29 @@ def left_out_by(query: Query) -> list[Hole]:
     ]
 
 
+def is_failed(query: Query, answer: Answer, book: Book) -> bool:
+    """Whether an answer has no rows at all though samples are known where it was asked (rule 4d).
+
+    A source may have let go of all of them. Where the catalogue says so the answer counts, and wherever it has been
+    the same for minutes; what is known and not shown is a hole then.
+    """
+    if answer.columns:
+        if not query.fills_holes:
+            book.empty_since_ns = None
+        return False
+    accounts = (book.accounts[series.name] for series in query.series)
+    known = [one for one in accounts if one.memory.knows_any(query.asked) and not one.extent.is_before_all(query.asked)]
+    if not known:
+        return False
+    if query.fills_holes:
+        for account in known:
+            account.silence.left_out()
+        return True
+    if book.empty_since_ns is None:
+        book.empty_since_ns = query.asked_at_ns
+    return query.asked_at_ns - book.empty_since_ns < EMPTY_FOR_NS
+
+
 def uncovered_by(query: Query, answer: Answer, series: Series, account: Account, last_look: Interval) -> Hole | None:
     """What an answer leaves uncovered of one series, None when it speaks for all of it.
 
@@ -122,7 +149,9 @@ def uncovered_by(query: Query, answer: Answer, series: Series, account: Account,
         return None
     if column is not None:
         return _cut_off(query, column, series, account)
-    if account.memory.knows_any(query.asked):
+    if account.memory.knows_any(query.asked) and not (query.fills_holes and account.extent.is_before_all(query.asked)):
+        if query.fills_holes:
+            account.silence.left_out()
         return Hole(series, covered, "absent")
     if query.fills_holes:
         return None if account.silence.doubted(covered.end_ns, query.asked_at_ns) else Hole(series, covered, "silent")
@@ -148,9 +177,11 @@ def _cut_off(query: Query, column: Column, series: Series, account: Account) -> 
     if is_tail_known:
         return Hole(series, tail, "absent")
     due_ns = min(covered.end_ns, query.asked_at_ns - stream.overlap_ns)
+    since_ns = max(covered.start_ns, account.memory.newest_ns or 0)
+    is_head_due = account.silence.is_suspect(account.memory, first_ns, since_ns)
     if account.silence.is_suspect(account.memory, due_ns, last_ns):
-        return Hole(series, tail, "silent")
-    return None
+        return Hole(series, covered if is_head_due else tail, "silent")
+    return Hole(series, head, "silent") if is_head_due else None
 
 
 def is_of_silence(query: Query, accounts: Iterable[Account]) -> bool:
@@ -158,6 +189,18 @@ def is_of_silence(query: Query, accounts: Iterable[Account]) -> bool:
     return query.lane is Lane.REPAIR and all(
         hole.cause == "silent" for account in accounts for hole in account.holes if hole.interval.overlaps(query.window)
     )
+
+
+def vanished_by(query: Query, column: Column, account: Account) -> int:
+    """How many published samples a repair says are not there any more, though it shows others of the signal."""
+    if not query.fills_holes or shows_any(column, query.window):
+        return 0
+    return account.memory.count(covered_by(query))
+
+
+def shows_any(column: Column | None, interval: Interval) -> bool:
+    """Whether a column has rows in an interval."""
+    return column is not None and bool(clipped(column, interval).instants_ns)
 
 
 def clipped(column: Column, window: Interval) -> Column:

@@ -29,14 +29,17 @@ from streamer.ledger.codec import (
 from streamer.ledger.coverage import (
     clipped,
     covered_by,
+    is_failed,
     is_of_silence,
     left_out_by,
     moved_by,
     resumed_by,
+    shows_any,
     skipped_by,
     skipped_cause,
     spoken_for,
     uncovered_by,
+    vanished_by,
 )
 from streamer.ledger.memory import Known
 from streamer.ledger.recall import recalled
@@ -62,6 +65,7 @@ class Applied:
         runs: the samples to publish.
         opened: holes that the answer opened, or left open.
         nulls: samples left out because their value is null.
+        lost: what is given up, because the source does not have it any more.
         vanished: published samples that the answer no longer shows.
         frontier_ns: the group's frontier before the commit.
         was_silent: whether the answer is to a repair of nothing but silence: samples that had not come before.
@@ -70,6 +74,7 @@ class Applied:
     outcome: Outcome
     runs: list[Run] = field(default_factory=list)
     opened: list[Hole] = field(default_factory=list)
+    lost: list[Hole] = field(default_factory=list)
     nulls: int = 0
     vanished: int = 0
     frontier_ns: int = 0
@@ -184,14 +189,30 @@ class Ledger:
             self._dirty.pop(group_id, None)
             self._removed.add(place_key(group_id))
 
+    def begins(self, firsts_ns: Mapping[Series, int | None]) -> None:
+        """Take note of where the source's samples of configured series begin now; None where nobody knows."""
+        for book in self._books.values():
+            for series in book.group.series if book.group is not None else ():
+                account = book.accounts[series.name]
+                account.extent.learn(firsts_ns[series], account.memory.oldest_ns)
+
     def newest(self, group_id: str, series: Series) -> Sequence[int]:
         """The newest instants known of a series, ascending: enough for its cadence."""
         return self._books[group_id].accounts[series.name].memory.newest()
 
     def witness(self, group_id: str, series: Series, interval: Interval) -> int | None:
-        """The known sample nearest to an interval in which none is known; None when nothing is known at all."""
-        memory = self._books[group_id].accounts[series.name].memory
-        return None if memory.knows_any(interval) else memory.nearest_ns(interval)
+        """The known sample that is to show that a series is read where it is asked for; None when there is none.
+
+        Where samples are known inside they will do, until a repair has not shown them. Then it takes one past the
+        hole: an answer that is cut short may show what lies before it.
+        """
+        account = self._books[group_id].accounts[series.name]
+        if not account.memory.knows_any(interval):
+            return account.memory.nearest_ns(interval)
+        if not account.silence.is_doubted:
+            return None
+        ends_ns = (hole.interval.end_ns for hole in account.holes if hole.interval.overlaps(interval))
+        return account.memory.first_ns(max(ends_ns, default=interval.end_ns))
 
     def is_doubted(self, group_id: str, series: Series) -> bool:
         """Whether the last repair of a series showed nothing of it, not even a witness."""
@@ -207,7 +228,7 @@ class Ledger:
         if book is None or self._is_void(book, query):
             return Applied(Outcome.VOID)
         accounts = [(series, book.accounts[series.name]) for series in query.series]
-        if not answer.columns and any(account.memory.knows_any(query.asked) for _, account in accounts):
+        if is_failed(query, answer, book):
             return Applied(Outcome.EMPTY)
         stream = query.group.stream
         covered = covered_by(query)
@@ -225,9 +246,12 @@ class Ledger:
                 kept = account.keep_unseen(series, clipped(column, query.window), watermark_ns, stream.has_null_events)
                 applied.runs += kept.runs
                 applied.nulls += kept.nulls
-                applied.vanished += kept.vanished
+                applied.vanished += kept.vanished + vanished_by(query, column, account)
             if column is not None or query.fills_holes:  # silence alone closes no hole
                 for part in spoken_for(query, covered, place):
+                    gone = account.extent.gone(part)
+                    if gone is not None and uncovered is None and not shows_any(column, gone):
+                        applied.lost += account.lose(gone)
                     account.cover(part)
             if uncovered is not None:
                 account.open_hole(uncovered)

@@ -78,6 +78,11 @@ class Memory:
         return len(self._instants)
 
     @property
+    def oldest_ns(self) -> int | None:
+        """The oldest instant remembered, or None."""
+        return self._instants[0] if self._instants else None
+
+    @property
     def newest_ns(self) -> int | None:
         """The newest instant remembered, or None."""
         return self._instants[-1] if self._instants else None
@@ -98,6 +103,11 @@ class Memory:
         instants_ns = sorted(self._revisions)[-most:]
         return [self._known(bisect_left(self._instants, instant_ns)) for instant_ns in instants_ns]
 
+    def count(self, interval: Interval) -> int:
+        """How many samples inside the interval are remembered."""
+        low = bisect_left(self._instants, interval.start_ns)
+        return bisect_left(self._instants, interval.end_ns, low) - low
+
     def knows_any(self, interval: Interval) -> bool:
         """Whether a sample inside the interval is remembered."""
         at = bisect_left(self._instants, interval.start_ns)
@@ -113,6 +123,11 @@ class Memory:
         for revision in sorted(set(revisions)):
             chosen = [at for at, one in enumerate(revisions) if one == revision]
             yield [self._instants[at] for at in chosen], [self._value(at) for at in chosen], revision
+
+    def first_ns(self, from_ns: int) -> int | None:
+        """The first known instant from one on; None when there is none."""
+        at = bisect_left(self._instants, from_ns)
+        return self._instants[at] if at < len(self._instants) else None
 
     def nearest_ns(self, interval: Interval) -> int | None:
         """The known instant that is nearest to an interval without any; None when nothing is known."""

@@ -58,6 +58,10 @@ class Silence:
         """A repair showed something of the signal: it is read."""
         self._doubts = 0
 
+    def left_out(self) -> None:
+        """A repair did not show what is known where it asked: a witness from elsewhere is needed from now on."""
+        self._doubts = max(self._doubts, 1)
+
     def proved(self, until_ns: int) -> None:
         """A known sample was shown beside an interval without any: there are none in it."""
         self._doubts = 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from streamer.ledger.ledger import Outcome
 from streamer.model import NS_PER_MS, NS_PER_S, Interval, Lane
-from tests.unit.ledger.bench import STREAM, Bench, Event, answer_of, events_of, every_second, group_of
+from tests.unit.ledger.bench import STREAM, Bench, Event, answer_of, events_of, every_second, group_of, raw
 
 GRID = replace(STREAM, aggregation="mean", resample_period_ns=2 * NS_PER_S)
 
@@ -160,6 +162,34 @@ def test_an_empty_answer_to_a_group_with_known_samples_is_a_failed_query() -> No
     assert (applied.outcome, applied.runs, applied.opened) == (Outcome.EMPTY, [], [])
     assert (bench.place(), bench.holes()) == before
     assert bench.ledger.changes() == {}
+
+
+@pytest.mark.parametrize(("later", "outcome"), [(179, Outcome.EMPTY), (180, Outcome.COVERED)])
+def test_answers_that_are_empty_for_three_minutes_are_believed_and_leave_a_hole_where_samples_are_known(
+    later: int, outcome: Outcome
+) -> None:
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 10, {1: every_second(0, 10)})
+    bench.ledger.apply(bench.ask(7, 20, at=100), answer_of({}))
+    applied = bench.take(bench.ask(7, 20, at=100 + later), {})
+    assert applied.outcome is outcome
+    assert bench.holes() == ([(1, 7, 20, "absent")] if outcome is Outcome.COVERED else [])
+
+
+def test_an_answer_with_rows_makes_an_empty_one_a_failed_query_again() -> None:
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 10, {1: every_second(0, 10)})
+    bench.ledger.apply(bench.ask(7, 20, at=100), answer_of({}))
+    bench.take(bench.ask(7, 20, at=101), {1: every_second(7, 20)})
+    assert bench.apply(bench.ask(17, 30, at=400), {}).outcome is Outcome.EMPTY
+
+
+def test_an_empty_answer_about_what_the_source_says_is_gone_counts() -> None:
+    bench = Bench(group_of(1))
+    bench.live(0, 10, {1: every_second(0, 10)})
+    bench.ledger.begins({raw(1): 20 * NS_PER_S})
+    assert bench.take(bench.ask(7, 20, at=400), {}).outcome is Outcome.COVERED
+    assert bench.holes() == [(1, 7, 20, "absent")]
 
 
 def test_an_empty_answer_to_a_group_with_no_known_samples_covers() -> None:

@@ -68,3 +68,16 @@ def test_an_end_that_is_older_than_the_overlap_has_no_time_left_to_arrive() -> N
         bench = steady()
         bench.take(bench.ask(97, 110, at=asked_at), {1: every_second(97, 106)})
         assert bench.holes() == holes
+
+
+def test_a_beginning_that_is_silent_though_samples_are_due_is_a_hole_up_to_the_first_row() -> None:
+    bench = steady()
+    bench.take(bench.ask(97, 160, lane=Lane.CATCH_UP, at=500), {1: every_second(97, 100)})
+    bench.take(bench.ask(157, 300, lane=Lane.CATCH_UP, at=500), {1: every_second(200, 300)})
+    assert [hole[:3] for hole in bench.holes()] == [(1, 99, 200)]
+
+
+def test_a_beginning_that_is_as_long_as_the_usual_distance_is_none() -> None:
+    bench = steady()
+    bench.live(97, 110, {1: {97: 1.0, 98: 1.0, 99: 1.0} | every_second(103, 110)})
+    assert bench.holes() == []

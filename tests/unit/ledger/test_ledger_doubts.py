@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from streamer.model import Lane
-from tests.unit.ledger.bench import Bench, every_second, group_of
+from streamer.model import NS_PER_S, Lane
+from tests.unit.ledger.bench import Bench, every_second, group_of, seconds
 
 
 def holes_after(*asked_at: int) -> list[tuple[int, int, int, str]]:
@@ -47,3 +48,17 @@ def test_a_restart_in_between_makes_nothing_faster() -> None:
         repair(bench, [second])
         bench.configure(*bench.groups)
     assert bench.holes() == [(2, 0, 80, "silent")]
+
+
+def test_known_samples_that_a_repair_does_not_show_ask_for_a_witness_from_elsewhere() -> None:
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 100, {1: every_second(0, 100), 2: every_second(0, 100)})
+    bench.take(bench.ask(40, 60, lane=Lane.REVISIT, at=110), {1: every_second(40, 60)})
+    group, hole = bench.groups[0].id, bench.ledger.holes(bench.groups[0].id)[0]
+    assert bench.ledger.witness(group, hole.series, hole.interval) is None
+    query = bench.ask(40, 60, lane=Lane.REPAIR, of=[2], at=120)
+    bench.take(query, {})
+    assert bench.holes() == [(2, 40, 60, "absent")]
+    assert bench.ledger.witness(group, hole.series, hole.interval) == 60 * NS_PER_S
+    applied = bench.take(replace(query, stretched=seconds(40, 61)), {2: {60: 1.0}})
+    assert (bench.holes(), applied.vanished) == ([], 20)
