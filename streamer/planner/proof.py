@@ -7,7 +7,8 @@ nothing that it lacks: a metamorphic relation that needs no knowledge of the pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from itertools import pairwise
@@ -118,7 +119,9 @@ class Proof:
         """The shorter questions that prove an answer: mostly about the beginning and the end of its window.
 
         They speak for nothing by themselves; what they show is compared and not published.
-        A cap takes away what is newest, what is oldest, or the last signals; one of the two ends shows each.
+        A cap takes away what is newest, what is oldest, or the last signals; one of the two ends shows each. Where an
+        answer shows nothing of a signal in its end, another goes back to its last row: else nothing is compared there,
+        and a service that fails to read the signal for the piece would prove the end to be empty.
         """
         old, quantum_ns = _old_part(query), query.group.stream.quantum_ns
         trusted_ns = TRUSTED_NS if doubt is Doubt.GRID else self._proved_ns  # it may be thinned out since then
@@ -130,8 +133,8 @@ class Proof:
         ]
         if doubt is Doubt.TURN:
             self._turn += 1
-            ends = [ends[self._turn % 2]]
-        elif doubt is Doubt.GRID or 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
+            return [replace(query, stretched=ends[self._turn % 2])]
+        if doubt is Doubt.GRID or 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
             shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
             old_ns, end_ns = [at for at in shown_ns if at < old.end_ns], old.end_ns
             if doubt is Doubt.GRID and not old_ns:
@@ -139,8 +142,11 @@ class Proof:
             newest_ns = max(old_ns, default=old.start_ns)
             start_ns = max(old.start_ns, min(align_down(newest_ns, quantum_ns), end_ns - piece_ns))
             shown = Interval(start_ns, start_ns + piece_ns)
-            ends = [shown] if doubt is Doubt.GRID else list(dict.fromkeys([*ends, shown]))
-        return [replace(query, stretched=end) for end in ends]
+            ends = [shown] if doubt is Doubt.GRID else [*ends, shown]
+        if doubt is not Doubt.GRID:
+            last_ns = min(_last_rows_ns(answer, old, quantum_ns), default=old.end_ns)
+            ends.append(Interval(min(last_ns, old.end_ns - piece_ns), old.end_ns))
+        return [replace(query, stretched=end) for end in dict.fromkeys(ends)]
 
     def proved(self, query: Query, answer: Answer, doubt: Doubt) -> None:
         """The pieces showed nothing that the answer lacks."""
@@ -193,6 +199,15 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
             if doubt is Doubt.GRID and _lacks(piece, answer, index, asked.asked):
                 return False
     return True
+
+
+def _last_rows_ns(answer: Answer, old: Interval, quantum_ns: int) -> Iterator[int]:
+    """Where the last rows of signals are in the part that is not young, past its beginning."""
+    for column in answer.columns.values():
+        at = bisect_left(column.instants_ns, old.end_ns)
+        last_ns = align_down(column.instants_ns[at - 1], quantum_ns) if at else old.start_ns
+        if last_ns > old.start_ns:
+            yield last_ns
 
 
 def _lacks(piece: Answer, answer: Answer, index: int, window: Interval) -> bool:

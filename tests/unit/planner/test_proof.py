@@ -233,7 +233,7 @@ def test_an_answer_with_few_rows_is_compared_where_it_has_one() -> None:
     query, proof = asked(0, 60), Proof()
     answer = answer_of([(1, 30 * NS_PER_S)])
     pieces = proof.pieces(query, answer, Doubt.LENGTH)
-    assert [piece.asked for piece in pieces] == [seconds(0, 10), seconds(50, 60), seconds(30, 40)]
+    assert [piece.asked for piece in pieces] == [seconds(0, 10), seconds(50, 60), seconds(30, 40), seconds(30, 60)]
     nothing = [(piece, answer_of([])) for piece in pieces]
     assert not shows_all(query, answer, nothing, Doubt.LENGTH)
 
@@ -288,3 +288,19 @@ def test_a_piece_that_leaves_out_what_the_answer_shows_there_proves_nothing() ->
     answer = Service().answer(query)
     pieces = [(piece, answer_of([])) for piece in Proof().pieces(query, answer, Doubt.LENGTH)]
     assert not shows_all(query, answer, pieces, Doubt.LENGTH)
+
+
+def test_an_end_of_which_an_answer_shows_nothing_is_asked_for_from_its_last_row_on() -> None:
+    query, proof = asked(0, 240), Proof()
+    answer = answer_of([(1, at * NS_PER_S) for at in range(137)])
+    beginning, end, tail = proof.pieces(query, answer, Doubt.LENGTH)
+    assert (beginning.asked, end.asked, tail.asked) == (seconds(0, 10), seconds(230, 240), seconds(136, 240))
+    shown, nothing = answer_of([(1, at * NS_PER_S) for at in range(10)]), answer_of([])
+    for last, is_whole in ((nothing, False), (answer_of([(1, 136 * NS_PER_S)]), True)):
+        assert shows_all(query, answer, [(beginning, shown), (end, nothing), (tail, last)], Doubt.LENGTH) is is_whole
+
+
+def test_an_answer_with_rows_in_its_end_is_proved_by_its_two_ends() -> None:
+    answer = answer_of([(1, at * NS_PER_S) for at in range(240)])
+    pieces = Proof().pieces(asked(0, 240), answer, Doubt.LENGTH)
+    assert [piece.asked for piece in pieces] == [seconds(0, 10), seconds(230, 240)]
