@@ -50,6 +50,7 @@ FAULTS = {
     "bus.commit_failed": "A commit failed; its shard begins anew from the stored ledger",
     "bus.transaction_left_open": "A transaction was left open",
     "bus.unreachable": "The bus cannot be reached",
+    "ledger.interval_lost": "Samples can never be had: the source has no more of them",
     "ledger.memory_full": "The ledger's memory is full",
     "roster.series_contested": "A series is wanted by two streams",
     "roster.signal_unknown": "A configured signal is not in the catalogue",
