@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streamer.config import Settings, TopicSettings, load_settings
 
@@ -26,7 +27,7 @@ def bootstrap_servers() -> str:
     return servers
 
 
-def settings(url: str, *, prefix: str, **stream: Any) -> Settings:
+def settings(url: str, *, prefix: str, shards: int = 4, **stream: Any) -> Settings:
     """The daemon's configuration for one stream of all synthetic signals, to topics of a prefix."""
     base = load_settings(
         None,
@@ -36,6 +37,7 @@ def settings(url: str, *, prefix: str, **stream: Any) -> Settings:
             "POWERP_CLIENT_SECRET": "demo",
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers(),
             "STREAMER_BUS__KIND": "kafka",
+            "STREAMER_BUS__SHARDS": str(shards),
             "STREAMER_STATUS__PORT": "0",
         },
     )
@@ -47,6 +49,15 @@ def settings(url: str, *, prefix: str, **stream: Any) -> Settings:
 def new_prefix() -> str:
     """For topics that no other run has."""
     return f"bench-{uuid.uuid4().hex[:8]}"
+
+
+@asynccontextmanager
+async def reading(topic: str, partitions: int) -> AsyncIterator[AIOKafkaConsumer]:
+    """A read_committed consumer at the end of a topic."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers(), isolation_level="read_committed") as consumer:
+        consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
+        await consumer.seek_to_end()
+        yield consumer
 
 
 @asynccontextmanager

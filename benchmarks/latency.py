@@ -13,13 +13,11 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import msgspec
 import orjson
-from _bench import DATABASE, bootstrap_servers, line, new_prefix, process, settings
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from _bench import DATABASE, bootstrap_servers, line, new_prefix, process, reading, settings
+from aiokafka import AIOKafkaProducer
 from rich.console import Console
 from rich.table import Table
 
@@ -73,15 +71,6 @@ async def simulate() -> None:
         sys.stdout.flush()
         await stopped.wait()
     sys.stdout.buffer.write(orjson.dumps(world.shown, option=orjson.OPT_NON_STR_KEYS))
-
-
-@asynccontextmanager
-async def reading(topic: str, partitions: int) -> AsyncIterator[AIOKafkaConsumer]:
-    """A read_committed consumer at the end of a topic."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers(), isolation_level="read_committed") as consumer:
-        consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
-        await consumer.seek_to_end()
-        yield consumer
 
 
 async def bare_commits() -> list[float]:
