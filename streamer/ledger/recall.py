@@ -6,10 +6,12 @@ ask for again goes as it went from the books that were stored (rule 10). Called 
 
 from __future__ import annotations
 
+import gc
 from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, chain, cycle, repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
@@ -50,6 +52,19 @@ class Recalled(NamedTuple):
     removed: set[bytes]
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """All that is read is kept: to look for garbage among it takes as long as to read it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_without_collection()
 def recalled(records: Mapping[bytes, bytes]) -> Recalled:
     """The books of a state. Raises LedgerUntrusted when a record is unreadable."""
     places = {

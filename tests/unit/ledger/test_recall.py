@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from itertools import chain
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamer.errors import LedgerUntrusted
 from streamer.ledger.book import Account, Book
 from streamer.ledger.codec import MEMORY_PREFIX, decode_memory, encode_place, place_key
 from streamer.ledger.parts import Fresh
@@ -172,3 +175,14 @@ def test_a_part_of_many_series_with_huge_values_is_split_between_series_and_betw
     records = stored({}, 1, book)
     assert max(map(len, records.values())) <= 1.1 * SEGMENT_BYTES
     assert remembered(recalled(records).books["all/raw/0"]) == remembered(book)
+
+
+def test_garbage_is_collected_again_after_a_restore_and_after_one_that_failed() -> None:
+    book = book_of(*NAMES)
+    publish(book, {name: {5: 1.0} for name in NAMES})
+    records = stored({}, 1, book)
+    recalled(records)
+    assert gc.isenabled()
+    with pytest.raises(LedgerUntrusted):
+        recalled(dict.fromkeys(records, b"garbage"))
+    assert gc.isenabled()
