@@ -1,4 +1,4 @@
-"""Write the pages made from the code: configuration, metrics, log events. ``make docs`` runs this, a test looks."""
+"""Write the pages made from the code. ``make docs`` runs this, a test looks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from docs import configuration
+from docs import configuration, scaling
 from docs.log_events import LogEvent, log_events
 from streamer.metric_definitions import CATALOGUE
 from streamer.metric_types import LABELS, Definition
+from streamer.settings_sections import MOST_SIGNALS_A_QUERY
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "streamer"
@@ -58,12 +59,19 @@ def configuration_page() -> str:
     return introduction.format(sections=configuration.sections(), variables=configuration.variables())
 
 
+def scaling_page() -> str:
+    """What many signals need, by the arithmetic of ``docs.scaling``."""
+    introduction = (DOCS / "scaling.md.in").read_text("utf-8")
+    return introduction.format(table=scaling.table(), most=MOST_SIGNALS_A_QUERY)
+
+
 def outputs() -> dict[Path, str]:
     """What each generated page should hold."""
     return {
         DOCS / "configuration.md": configuration_page(),
         DOCS / "metrics.md": metrics_page(),
         DOCS / "logs.md": logs_page(),
+        DOCS / "scaling.md": scaling_page(),
     }
 
 
