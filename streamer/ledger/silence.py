@@ -16,7 +16,7 @@ DUE_AFTER_SPACINGS = 4
 MOST_DOUBTS = 3
 """Answers without any sample after which a signal without a witness counts as silent."""
 
-DOUBTS_APART_NS = 60 * NS_PER_S
+DOUBTS_APART_NS = 180 * NS_PER_S
 """How far apart such answers are asked for at least."""
 
 MOST_PATIENCE = 8
@@ -71,7 +71,7 @@ class Silence:
     def doubted(self, until_ns: int, asked_at_ns: int) -> bool:
         """One more answer without any witness to be had; True when there were enough to believe it.
 
-        Answers close together count once: a service that fails to read a signal may do so for a minute.
+        Answers close together count once: a service that fails to read a signal may do so for minutes.
         """
         last_ns, is_restored = self._doubted_at_ns, self._doubted_at_ns is None and self._doubts > 0
         if last_ns is not None and asked_at_ns - last_ns < DOUBTS_APART_NS:

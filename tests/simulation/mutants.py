@@ -56,7 +56,7 @@ MUTANTS = (
         "planner.plan",
         "    return None if stretched == window else stretched",
         "    return None",
-        survives="without a witness three answers a minute apart are believed: no silence was that long",
+        survives="without a witness three answers three minutes apart are believed: no silence was that long",
     ),
     Mutant(
         "newest_not_kept",

@@ -23,7 +23,7 @@ HEALED_S = 150.0
 """In health beyond what takes to settle: as much of the faulty time is judged completely."""
 
 LONGEST_REPAIR_MIN = 120
-"""Minutes of more health while there are holes: without a witness each takes three answers, a minute apart."""
+"""Minutes of more health while there are holes: without a witness each takes three answers, three minutes apart."""
 
 Act = Callable[[], Awaitable[None]]
 

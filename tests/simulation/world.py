@@ -19,6 +19,7 @@ from streamer.bus.membership import Alone
 from streamer.clock import ServiceTime
 from streamer.daemon import Daemon
 from streamer.errors import BusError, LedgerUntrusted, ShardTaken
+from streamer.ledger.codec import HEAD
 from streamer.logs import register_secret
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S
@@ -183,7 +184,8 @@ class World:
     async def _rebuild_until_done(self, within_s: float | None) -> None:
         while self._lost:
             for shard in self._lost:
-                self.witness.forgotten(shard)
+                if HEAD not in self.kafka.state.get(shard, {}):  # else it is whole, though nobody was told
+                    self.witness.forgotten(shard)
             gate = Gate()
             making = asyncio.create_task(self._rebuilt(gate))
             await asyncio.wait([making], timeout=within_s)
