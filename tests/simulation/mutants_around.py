@@ -91,6 +91,7 @@ AROUND = (
         "ownership",
         "        writer = await self._bus.acquire(tenure.shard)\n        tenure.is_in_doubt = True\n",
         "        early = await self._bus.read_state(tenure.shard)\n"
+        "        await asyncio.sleep(2)\n"
         "        writer = await self._bus.acquire(tenure.shard)\n        tenure.is_in_doubt = True\n"
         "        async def restore():\n            return early\n"
         "        writer.restore = restore\n",
