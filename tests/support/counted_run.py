@@ -20,6 +20,7 @@ import yaml
 
 from streamer.config import Settings, TopicSettings
 from streamer.demo_audit import places_of
+from streamer.errors import BusUnreachable
 from streamer.model import NS_PER_MS, NS_PER_S, instant_text
 from streamer.simulator.audit import Verdict
 from streamer.simulator.behaviour import Behaviour
@@ -104,13 +105,16 @@ async def drained(process: Process) -> int:
 
 
 async def settled_to(settings: Settings) -> int:
-    """Up to where everything is settled."""
-    async with assembled(settings) as parts:
-        places = await places_of(parts)
+    """Up to where everything is settled; 0 while that cannot be read, because a broker has yet to abort what is open."""
+    try:
+        async with assembled(settings) as parts:
+            places = await places_of(parts)
+    except BusUnreachable:
+        return 0
     return min((place.revisited[-1][1] for place in places), default=0)
 
 
-async def until_settled(process: Process, settings: Settings, until_ns: int, within_s: float = 90.0) -> None:
+async def until_settled(process: Process, settings: Settings, until_ns: int, within_s: float = 120.0) -> None:
     """Wait until everything before an instant is settled; the daemon must stay up meanwhile."""
     async with asyncio.timeout(within_s):
         while await settled_to(settings) < until_ns:
