@@ -105,7 +105,7 @@ async def drained(process: Process) -> int:
 
 
 async def settled_to(settings: Settings) -> int:
-    """Up to where everything is settled; 0 while that cannot be read, because a broker has yet to abort what is open."""
+    """Up to where everything is settled; 0 while it cannot be read, as a broker has yet to abort what is open."""
     try:
         async with assembled(settings) as parts:
             places = await places_of(parts)
