@@ -32,19 +32,13 @@ class Bulletin:
         self._signals: dict[str, bytes | None] = {}
         self._gaps_due_ns = 0
 
-    def begin(self, groups: Iterable[Group], signals: Mapping[str, bytes]) -> None:
-        """Speak of these from now on: with the next commit of every stream, and of what is new of the signals.
-
-        Args:
-            groups: the shard's groups, adopted by the ledger.
-            signals: what the catalogue says of each signal of the shard, by its key.
-        """
+    def begin(self, groups: Iterable[Group]) -> None:
+        """Speak of the shard's groups, adopted by the ledger, from now on: of every stream with the next commit."""
         for group in groups:
             self._streams.setdefault(group.stream.name, []).append(group)
-        self.renew(signals)
 
     def renew(self, signals: Mapping[str, bytes]) -> None:
-        """Say with the next commit what is new of the signals of the shard, by their keys."""
+        """Say with the next commit what is new of what the catalogue says of the shard's signals, by their keys."""
         self._signals |= self._ledger.catalogued.renew(signals)
 
     def closing(self) -> Closing | None:

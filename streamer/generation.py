@@ -151,17 +151,17 @@ class Generation:
             )
         )
         self.ledger.adopt(self.groups, {member.series: start_ns(member, now_ns) for member in members})
-        self.ledger.begins({member.series: member.signal.first_instant_ns for member in members})
         for group in self.groups:
             self._around.history.began(group.stream.name, self.ledger.place(group.id).frontier_ns)
             self._around.metrics.lost_seconds.labels(group.stream.name)  # there from 0 on: an increase is looked for
         failpoint("ledger.adopted")
-        self._bulletin.begin(self.groups, catalogue_of(members))
+        self._bulletin.begin(self.groups)
+        self.learn(members)
         await self._pipeline.take_over()
         failpoint("ledger.signed")
 
     def learn(self, members: Sequence[Member]) -> None:
-        """The catalogue says of the same series where their samples begin now."""
+        """Take note of what the catalogue says of the adopted series now."""
         self.ledger.begins({member.series: member.signal.first_instant_ns for member in members})
         self._bulletin.renew(catalogue_of(members))
 

@@ -174,9 +174,8 @@ class Rounds:
         )
 
     def _note(self, query: Query, answer: Answer, outcome: Outcome) -> None:
-        self._complaints.over("source.query_failed", "source.query_recovered", who=query.group.id)
-        stream = query.group.stream.name
-        who = query.group.id
+        stream, who = query.group.stream.name, query.group.id
+        self._complaints.over("source.query_failed", "source.query_recovered", who=who)
         for cause, rows in answer.rejected.items():
             self._complaints.say("source.rows_rejected", f"{stream}: {cause}", who=who, stream=stream, rows=rows)
         if not answer.rejected:

@@ -247,7 +247,7 @@ class Ledger:
                 applied.runs += kept.runs
                 applied.nulls += kept.nulls
                 applied.vanished += kept.vanished + vanished_by(query, column, account)
-            if column is not None or query.fills_holes:  # silence alone closes no hole
+            if account.holes and (column is not None or query.fills_holes):  # silence alone closes no hole
                 for part in spoken_for(query, covered, place):
                     gone = account.extent.gone(part)
                     if gone is not None and uncovered is None and not shows_any(column, gone):

@@ -193,10 +193,11 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
     for asked, piece in pieces:
         window = Interval(asked.asked.start_ns, min(asked.asked.end_ns, until_ns))
         for index in {*piece.columns, *answer.columns}:
-            there, here = (_within(shown.columns.get(index), window) for shown in (piece, answer))
+            columns = piece.columns.get(index), answer.columns.get(index)
+            there, here = (_within(column, window) for column in columns)
             if there - here or (here and not there) or (is_alike and here != there):
                 return False
-            if doubt is Doubt.GRID and _lacks(piece, answer, index, asked.asked):
+            if doubt is Doubt.GRID and _within(columns[1], asked.asked) - _within(columns[0], asked.asked):
                 return False
     return True
 
@@ -208,11 +209,6 @@ def _last_rows_ns(answer: Answer, old: Interval, quantum_ns: int) -> Iterator[in
         last_ns = align_down(column.instants_ns[at - 1], quantum_ns) if at else old.start_ns
         if last_ns > old.start_ns:
             yield last_ns
-
-
-def _lacks(piece: Answer, answer: Answer, index: int, window: Interval) -> bool:
-    there, here = (_within(shown.columns.get(index), window) for shown in (piece, answer))
-    return bool(here - there)
 
 
 def is_thinned(query: Query, answer: Answer, known_ns: Mapping[int, Sequence[int]]) -> bool:

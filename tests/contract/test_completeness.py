@@ -96,7 +96,8 @@ class Owner:
 
     async def take_over(self) -> None:
         self.ledger.adopt([self.group], dict.fromkeys(self.group.series, START_NS))
-        self.bulletin.begin([self.group], {series.signal.key: b"{}" for series in self.group.series})
+        self.bulletin.begin([self.group])
+        self.bulletin.renew({series.signal.key: b"{}" for series in self.group.series})
         await self.pipeline.take_over()
 
     def live(self) -> Query:

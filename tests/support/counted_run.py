@@ -18,12 +18,13 @@ from typing import IO, Any
 
 import yaml
 
-from streamer.config import Settings, TopicSettings
+from streamer.config import Settings, TopicSettings, load_settings
 from streamer.demo_audit import places_of
 from streamer.errors import BusUnreachable
-from streamer.model import NS_PER_MS, NS_PER_S, instant_text
+from streamer.model import NS_PER_MS, NS_PER_S, align_down, instant_text
 from streamer.simulator.audit import Verdict
 from streamer.simulator.behaviour import Behaviour
+from streamer.simulator.server import Simulator
 from streamer.wiring import assembled
 
 DRAINED_WITHIN_S = 10.0
@@ -69,6 +70,23 @@ def write_configuration(
         "status": {"port": 0},
     }
     file.write_text(yaml.safe_dump(configuration), "utf-8")
+
+
+def configured(
+    file: Path, simulator: Simulator, *, history_ns: int, databases: Iterable[int], kind: str, servers: str
+) -> tuple[Settings, int]:
+    """The settings for a simulated API, written to a file, and where its streams begin: before the API's start."""
+    start_ns = align_down(simulator.started_ns - history_ns, NS_PER_S)
+    write_configuration(
+        file,
+        url=simulator.url,
+        start_ns=start_ns,
+        databases=databases,
+        kind=kind,
+        path=file.with_suffix(".db"),
+        servers=servers,
+    )
+    return load_settings(file, {}), start_ns
 
 
 @asynccontextmanager

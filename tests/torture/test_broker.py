@@ -16,12 +16,11 @@ from random import Random
 
 import pytest
 
-from streamer.config import load_settings
 from streamer.demo_audit import audited
-from streamer.model import NS_PER_S, align_down
+from streamer.model import NS_PER_S
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from streamer.simulator.server import serve
-from tests.support.counted_run import BEHAVIOUR, drained, life, told, until_settled, write_configuration
+from tests.support.counted_run import BEHAVIOUR, configured, drained, life, told, until_settled
 from tests.support.kafka_broker import Broker
 
 KILLS = int(os.environ.get("KILLS", "10"))
@@ -44,17 +43,14 @@ async def test_stopping_and_killing_the_broker_loses_and_doubles_nothing(
     world = demo_world(synthetic_signals=100, behaviours={SYNTHETIC: BEHAVIOUR}, seed=seed)
     file = tmp_path / "torture.yaml"
     async with serve(world) as simulator:
-        start_ns = align_down(simulator.started_ns - HISTORY_NS, NS_PER_S)
-        write_configuration(
+        settings, start_ns = configured(
             file,
-            url=simulator.url,
-            start_ns=start_ns,
+            simulator,
+            history_ns=HISTORY_NS,
             databases=[SYNTHETIC],
             kind="kafka",
-            path=tmp_path / "unused.db",
             servers=local_broker.bootstrap_servers,
         )
-        settings = load_settings(file, {})
         with file.with_suffix(".log").open("ab") as log:
             async with life(file, log) as process:
                 kills = await torture(local_broker, Random(seed))

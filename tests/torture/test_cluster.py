@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from streamer.config import load_settings
 from streamer.demo_audit import audited
-from streamer.model import NS_PER_S, align_down
+from streamer.model import NS_PER_S
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from streamer.simulator.server import serve
-from tests.support.counted_run import BEHAVIOUR, drained, life, told, until_settled, write_configuration
+from tests.support.counted_run import BEHAVIOUR, configured, drained, life, told, until_settled
 from tests.support.kafka_cluster import NODES, Cluster, Partition, three_brokers
 from tests.support.required import required
 
@@ -49,17 +48,14 @@ async def test_losing_each_of_three_brokers_in_turn_loses_and_doubles_nothing(
     file = tmp_path / "torture.yaml"
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve(world))
-        start_ns = align_down(simulator.started_ns - HISTORY_NS, NS_PER_S)
-        write_configuration(
+        settings, start_ns = configured(
             file,
-            url=simulator.url,
-            start_ns=start_ns,
+            simulator,
+            history_ns=HISTORY_NS,
             databases=[SYNTHETIC],
             kind="kafka",
-            path=tmp_path / "unused.db",
             servers=cluster.bootstrap_servers,
         )
-        settings = load_settings(file, {})
         log = stack.enter_context(file.with_suffix(".log").open("ab"))
         process = await stack.enter_async_context(life(file, log))
         await until_settled(process, settings, start_ns + HISTORY_NS // 2)

@@ -15,12 +15,11 @@ from random import Random
 
 import pytest
 
-from streamer.config import load_settings
 from streamer.demo_audit import audited
-from streamer.model import NS_PER_S, align_down
+from streamer.model import NS_PER_S
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from streamer.simulator.server import serve
-from tests.support.counted_run import BEHAVIOUR, drained, life, told, until_restored, until_settled, write_configuration
+from tests.support.counted_run import BEHAVIOUR, configured, drained, life, told, until_restored, until_settled
 
 KILLS = int(os.environ.get("KILLS", "10"))
 LIVES_S = (0.0, 3.0)
@@ -43,17 +42,9 @@ async def test_killing_the_daemon_loses_and_doubles_nothing(
     world = demo_world(synthetic_signals=100, behaviours=dict.fromkeys(DATABASES, BEHAVIOUR), seed=seed)
     file = tmp_path / "torture.yaml"
     async with serve(world) as simulator:
-        start_ns = align_down(simulator.started_ns - HISTORY_NS, NS_PER_S)
-        write_configuration(
-            file,
-            url=simulator.url,
-            start_ns=start_ns,
-            databases=DATABASES,
-            kind=kind,
-            path=tmp_path / "torture.db",
-            servers=servers,
+        settings, start_ns = configured(
+            file, simulator, history_ns=HISTORY_NS, databases=DATABASES, kind=kind, servers=servers
         )
-        settings = load_settings(file, {})
         began_s = time.monotonic()
         await torture(file, Random(seed))
         killed_ns = simulator.started_ns + int((time.monotonic() - began_s) * NS_PER_S)

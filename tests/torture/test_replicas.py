@@ -22,13 +22,13 @@ import msgspec
 import pytest
 
 from streamer.bus.records import Record
-from streamer.config import Settings, load_settings
+from streamer.config import Settings
 from streamer.demo_audit import audited
-from streamer.model import NS_PER_S, align_down
+from streamer.model import NS_PER_S
 from streamer.simulator.plants import SYNTHETIC, demo_world
 from streamer.simulator.server import serve
 from streamer.wiring import assembled
-from tests.support.counted_run import BEHAVIOUR, drained, life, told, until_settled, write_configuration
+from tests.support.counted_run import BEHAVIOUR, configured, drained, life, told, until_settled
 
 KILLS = int(os.environ.get("KILLS", "10"))
 FREEZES = KILLS * 2 // 5
@@ -103,17 +103,10 @@ async def test_killing_and_freezing_replicas_loses_and_doubles_nothing(
     random.shuffle(fates)
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve(world))
-        start_ns = align_down(simulator.started_ns - HISTORY_NS, NS_PER_S)
-        write_configuration(
-            file,
-            url=simulator.url,
-            start_ns=start_ns,
-            databases=DATABASES,
-            kind="kafka",
-            path=tmp_path / "unused.db",
-            servers=kafka_bootstrap,
+        settings, start_ns = configured(
+            file, simulator, history_ns=HISTORY_NS, databases=DATABASES, kind="kafka", servers=kafka_bootstrap
         )
-        settings, began_s = load_settings(file, {}), time.monotonic()
+        began_s = time.monotonic()
         async with assembled(settings) as parts:
             await parts.bus.open()  # the topics are there for the one who reads along
         reader = asyncio.create_task(doubled(settings, is_over))

@@ -41,7 +41,8 @@ class Desk:
         """A new owner of what is stored."""
         self.bench.configure(*self.bench.groups)
         self.bulletin = Bulletin(self.bench.ledger, self.clock)
-        self.bulletin.begin(self.bench.groups, signals)
+        self.bulletin.begin(self.bench.groups)
+        self.bulletin.renew(signals)
 
     def said(self, topic: str) -> list[Notice]:
         """What the next commit says on a topic."""
