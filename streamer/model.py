@@ -230,6 +230,7 @@ class Query:
         window: what the answer speaks for.
         stretched: what is asked for when that is more: a window and a known sample beside it, which shows whether
             the service reads the signal at all; None for the window itself.
+        apart: where known samples are that lie too far away for that: each is asked for by itself, just before.
         quarantined: series of the group that are not asked for because each of them alone makes a query fail.
         asked_at_ns: lower bound of the service's time when the query was planned.
         planned_with: the group's place at that time; an answer is void when what it would move has moved.
@@ -242,6 +243,7 @@ class Query:
     asked_at_ns: int
     planned_with: Place
     stretched: Interval | None = None
+    apart: tuple[Interval, ...] = ()
     quarantined: frozenset[Series] = frozenset()
 
     @property
@@ -280,12 +282,14 @@ class Answer:
         unreadable: indexes of which a row could not be read: their interval is not covered.
         rejected: rows dropped, by cause (``foreign_index``, ``out_of_range``, ``unreadable``).
         received_wall_ns: the host's wall clock at arrival; written as ``observed_at``, never decided upon.
+        read: indexes of which the service showed a known sample just before, asked for by itself.
     """
 
     columns: Mapping[int, Column]
     unreadable: frozenset[int] = frozenset()
     rejected: Mapping[str, int] = field(default_factory=dict)
     received_wall_ns: int = 0
+    read: frozenset[int] = frozenset()
 
 
 class Run(NamedTuple):

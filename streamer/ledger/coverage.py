@@ -108,7 +108,7 @@ def is_failed(query: Query, answer: Answer, book: Book) -> bool:
     A source may have let go of all of them. Where the catalogue says so the answer counts, and wherever it has been
     the same for minutes; what is known and not shown is a hole then.
     """
-    if answer.columns:
+    if answer.columns or answer.read:
         if not query.fills_holes:
             book.empty_since_ns = None
         return False
@@ -149,6 +149,8 @@ def uncovered_by(query: Query, answer: Answer, series: Series, account: Account,
         return None
     if column is not None:
         return _cut_off(query, column, series, account)
+    if index in answer.read:
+        return None if account.silence.proved_beside(covered) else Hole(series, covered, "silent")
     if account.memory.knows_any(query.asked) and not (query.fills_holes and account.extent.is_before_all(query.asked)):
         if query.fills_holes:
             account.silence.left_out()
@@ -191,9 +193,11 @@ def is_of_silence(query: Query, accounts: Iterable[Account]) -> bool:
     )
 
 
-def vanished_by(query: Query, column: Column, account: Account) -> int:
-    """How many published samples a repair says are not there any more, though it shows others of the signal."""
-    if not query.fills_holes or shows_any(column, query.window):
+def vanished_by(query: Query, answer: Answer, series: Series, account: Account) -> int:
+    """How many published samples a repair says are not there any more, though others of the signal were shown."""
+    index = series.signal.index
+    is_shown = index in answer.columns or index in answer.read
+    if not query.fills_holes or not is_shown or shows_any(answer.columns.get(index), query.window):
         return 0
     return account.memory.count(covered_by(query))
 

@@ -246,7 +246,9 @@ class Ledger:
                 kept = account.keep_unseen(series, clipped(column, query.window), watermark_ns, stream.has_null_events)
                 applied.runs += kept.runs
                 applied.nulls += kept.nulls
-                applied.vanished += kept.vanished + vanished_by(query, column, account)
+                applied.vanished += kept.vanished
+            if uncovered is None:
+                applied.vanished += vanished_by(query, answer, series, account)
             if account.holes and (column is not None or query.fills_holes):  # silence alone closes no hole
                 for part in spoken_for(query, covered, place):
                     gone = account.extent.gone(part)

@@ -8,7 +8,7 @@ Pure; one ``Silence`` a series, kept by its account.
 from __future__ import annotations
 
 from streamer.ledger.memory import Memory
-from streamer.model import NS_PER_S
+from streamer.model import NS_PER_S, Interval
 
 DUE_AFTER_SPACINGS = 4
 """A signal that is silent for so many times its usual spacing is suspect."""
@@ -18,6 +18,10 @@ MOST_DOUBTS = 3
 
 DOUBTS_APART_NS = 180 * NS_PER_S
 """How far apart such answers are asked for at least."""
+
+ANSWERS_BESIDE = 3
+"""Answers without any sample that are enough when each came just after a known sample was shown by itself: the service
+reads the signal then, and may leave it out of single answers only."""
 
 MOST_PATIENCE = 8
 """Doublings of a silent signal's patience: a quiet signal is asked about less and less."""
@@ -32,13 +36,14 @@ class Silence:
         times_proved: in a row.
     """
 
-    __slots__ = ("_doubted_at_ns", "_doubts", "_proved_ns", "_times_proved")
+    __slots__ = ("_beside", "_doubted_at_ns", "_doubts", "_proved_ns", "_times_proved")
 
     def __init__(self, doubts: int = 0, proved_ns: int = 0, times_proved: int = 0) -> None:
         self._doubts = doubts
         self._doubted_at_ns: int | None = None
         self._proved_ns = proved_ns
         self._times_proved = times_proved
+        self._beside = (0, 0)
 
     @property
     def figures(self) -> tuple[int, int, int]:
@@ -83,6 +88,20 @@ class Silence:
         if self._doubts < MOST_DOUBTS:
             return False
         self.proved(until_ns)
+        return True
+
+    def proved_beside(self, covered: Interval) -> bool:
+        """One more answer without any sample of an interval, just after a known one was shown by itself (rule 4c).
+
+        True when there were enough of one interval to believe them.
+        """
+        start_ns, times = self._beside
+        times = times + 1 if start_ns == covered.start_ns else 1
+        self._beside = (covered.start_ns, times)
+        if times < ANSWERS_BESIDE:
+            return False
+        self._beside = (0, 0)
+        self.proved(covered.end_ns)
         return True
 
     def is_suspect(self, memory: Memory, end_ns: int, shown_ns: int | None = None) -> bool:

@@ -5,7 +5,8 @@ Rules 1 (query), 3 (revisit), 5 (holes) and 7 (one question at a time about an i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamer.model import NS_PER_S, Group, Hole, Interval, Lane, Place, Query, Series, Stream, align_down
@@ -185,7 +186,13 @@ def _piece(standing: Standing, lane: Lane, holes: Sequence[Hole], now_ns: int) -
         if hole.interval.start_ns <= window.start_ns and window.end_ns <= hole.interval.end_ns
     ]
     silent = [one for one in series if lane is Lane.REPAIR or standing.is_doubted(one)]
-    return replace(_query(standing, lane, window, now_ns, series), stretched=_stretched(standing, window, silent))
+    witnesses_ns = {one: at_ns for one in silent if (at_ns := standing.witness(one, window)) is not None}
+    stretched = _stretched(standing, window, witnesses_ns.values())
+    return replace(
+        _query(standing, lane, window, now_ns, series),
+        stretched=None if stretched == window else stretched,
+        apart=_apart(standing, stretched, witnesses_ns),
+    )
 
 
 def _oldest_piece(standing: Standing, holes: Sequence[Hole]) -> Interval:
@@ -200,16 +207,49 @@ def _newest_piece(standing: Standing, holes: Sequence[Hole]) -> Interval:
     return Interval(max(newest.start_ns, end_ns - standing.chunk_ns), end_ns)
 
 
-def _stretched(standing: Standing, window: Interval, series: Sequence[Series]) -> Interval | None:
+def _stretched(standing: Standing, window: Interval, witnesses_ns: Iterable[int]) -> Interval:
     """The window and the nearest known samples of all that are silent in it, as far as one query reaches (rule 4c)."""
-    quantum_ns = standing.group.stream.quantum_ns
     stretched = window
-    for witness_ns in filter(None, (standing.witness(one, window) for one in series)):
-        start_ns = min(stretched.start_ns, align_down(witness_ns, quantum_ns))
-        end_ns = max(stretched.end_ns, align_down(witness_ns, quantum_ns) + quantum_ns)
-        if end_ns - start_ns <= standing.reach_ns:
-            stretched = Interval(start_ns, end_ns)
-    return None if stretched == window else stretched
+    for witness_ns in witnesses_ns:
+        stretched = _with(standing, stretched, witness_ns) or stretched
+    return stretched
+
+
+def _apart(standing: Standing, asked: Interval, witnesses_ns: Mapping[Series, int]) -> tuple[Interval, ...]:
+    """Where the known samples are that do not fit into what is asked, in as few questions as show them (rule 4c).
+
+    Only of series of which more is missing than one question asks for: three answers minutes apart, which do without
+    a known sample, are enough for one hole, but many holes grow faster than that.
+    """
+    missing_ns = Counter[Series]()
+    for hole in standing.holes:
+        missing_ns[hole.series] += hole.interval.end_ns - hole.interval.start_ns
+    far_ns = sorted(
+        at_ns
+        for series, at_ns in witnesses_ns.items()
+        if missing_ns[series] > standing.chunk_ns and not asked.start_ns <= at_ns < asked.end_ns
+    )
+    result: list[Interval] = []
+    for at_ns in far_ns:
+        both = _with(standing, result[-1], at_ns) if result else None
+        if both is not None:
+            result[-1] = both
+        else:
+            result.append(_around(standing, at_ns))
+    return tuple(result)
+
+
+def _around(standing: Standing, instant_ns: int) -> Interval:
+    quantum_ns = standing.group.stream.quantum_ns
+    start_ns = align_down(instant_ns, quantum_ns)
+    return Interval(start_ns, start_ns + quantum_ns)
+
+
+def _with(standing: Standing, window: Interval, instant_ns: int) -> Interval | None:
+    """A window that has an instant in it as well; None when it is longer than one query reaches."""
+    around = _around(standing, instant_ns)
+    start_ns, end_ns = min(window.start_ns, around.start_ns), max(window.end_ns, around.end_ns)
+    return Interval(start_ns, end_ns) if end_ns - start_ns <= standing.reach_ns else None
 
 
 def _query(

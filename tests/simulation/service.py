@@ -232,7 +232,8 @@ class Service:
             rows += ((index, at_ns, value) for at_ns, value in found)
             whole[index] = asked
         if is_raw and asked.end_ns - asked.start_ns > self.habits.raw_ns and self.swarm.strikes("silent_aggregation"):
-            rows, whole = self.habits.binned(rows), {}
+            rows = self.habits.binned(rows)
+            whole = {index: part for index, part in whole.items() if not any(row[0] == index for row in rows)}
         if len(rows) > self.habits.cap and self.swarm.strikes("row_cap"):
             rows, whole = self.habits.cut(rows, whole)
         written = [self._row(*row) for row in rows]

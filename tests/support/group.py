@@ -27,8 +27,8 @@ class Member:
 
     async def run(self, owner: Owner) -> None:
         self.owner = owner
-        await self._group.join(self)
         try:
+            await self._group.join(self)
             await asyncio.Event().wait()
         finally:
             self.owner = None
