@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from streamer.errors import CredentialRefused, QueryRefused, SourceError, SourceUnreachable
 from streamer.ledger.ledger import Ledger, Outcome
 from streamer.model import NS_PER_S, Answer, Group, Lane, Query, Series, align_down
-from streamer.planner.chunks import RAW_LIMIT_NS, Chunk
+from streamer.planner.chunks import RAW_LIMIT_NS, Chunk, Reach
 from streamer.planner.failures import NARROWABLE
 from streamer.planner.pace import Pace
 from streamer.planner.plan import Standing
@@ -31,6 +31,7 @@ class Desk:
         self.quarantine = quarantine
         self.proof = Proof()
         self.chunk = Chunk.first(group)
+        self.reach = Reach()
         self.busy: list[Query] = []
         self.held_until_ns = 0
         self.woken = asyncio.Event()
@@ -39,7 +40,8 @@ class Desk:
         """How the group stands for the planner."""
         place, quarantine = ledger.place(self.group.id), self.quarantine
         ready = self.pace.ready(ledger.holes(self.group.id), now_ns)
-        reach_ns = self._reach_ns()
+        longest_ns = self._longest_ns()
+        chunk_ns = min(self.chunk.span_ns, longest_ns)
         behind_ns = place.frontier_ns - self.group.stream.overlap_ns
         holes, is_newest_first = quarantine.repairable(ready, behind_ns, now_ns)
         return Standing(
@@ -47,9 +49,9 @@ class Desk:
             place,
             holes,
             tuple(self.busy),
-            min(self.chunk.span_ns, reach_ns),
+            chunk_ns,
             witness=lambda series, interval: ledger.witness(self.group.id, series, interval),
-            reach_ns=min(reach_ns, RAW_LIMIT_NS),
+            reach_ns=max(chunk_ns, min(longest_ns, self.reach.span_ns)),
             is_doubted=lambda series: ledger.is_doubted(self.group.id, series),
             together={lane: quarantine.together(lane) for lane in (Lane.LIVE, Lane.REVISIT, Lane.CATCH_UP)},
             quarantined=quarantine.quarantined,
@@ -72,7 +74,7 @@ class Desk:
         """A question had no usable answer; ``answered_ns`` says when any other had one last."""
         is_least = self.chunk.is_least(self.group)
         if error.kind in NARROWABLE:
-            self.chunk = self.chunk.failed(self.group, query.asked.end_ns - query.asked.start_ns)
+            self._narrow(query.asked.end_ns - query.asked.start_ns, is_stretched=query.stretched is not None)
         is_divided = self.quarantine.failed(
             query, error.kind, is_least=is_least, answered_ns=answered_ns, now_ns=now_ns
         )
@@ -95,6 +97,7 @@ class Desk:
         if outcome is Outcome.COVERED:
             rows = sum(len(column.instants_ns) for column in answer.columns.values())
             self.chunk = self.chunk.answered(self.group, query.asked.end_ns - query.asked.start_ns, rows)
+            self.reach = self.reach.answered()
             self.quarantine.answered(query)
         elif outcome is Outcome.EMPTY:
             self.held_until_ns = now_ns + HELD_AFTER_FAILURE_NS
@@ -102,7 +105,13 @@ class Desk:
             self.pace.repaired(series for series in query.series if series not in unrepaired)
             self.pace.unrepaired(unrepaired, now_ns)
 
-    def _reach_ns(self) -> int:
+    def _narrow(self, asked_ns: int, *, is_stretched: bool) -> None:
+        if is_stretched and asked_ns > self.chunk.span_ns:
+            self.reach = self.reach.failed(asked_ns)
+        else:
+            self.chunk = self.chunk.failed(self.group, asked_ns)
+
+    def _longest_ns(self) -> int:
         """How long a window may be that is likely to be answered whole: well below what was refuted."""
         longest_ns, quantum_ns = self.proof.longest_ns, self.group.stream.quantum_ns
         if longest_ns is None:

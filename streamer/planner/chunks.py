@@ -1,4 +1,7 @@
-"""How long a window may be: as long as it is answered whole and of a useful size (rule 11). Pure."""
+"""How long a window may be: as long as it is answered whole and of a useful size (rule 11). Pure.
+
+A ``Chunk`` is for what windows speak for, a ``Reach`` for how far a repair stretches beyond that to a known sample.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ TARGET_ROWS = 40_000
 
 FIRST_NS = 60 * NS_PER_S
 """The first chunk, before any density is known."""
+
+WARY_FOR = 200
+"""So many answers are asked for without the length that failed when a repair was stretched to it."""
 
 GROWTH = 4
 """A chunk that was answered well grows at most by this factor, as long as it is not near what failed."""
@@ -63,6 +69,25 @@ class Chunk:
     def is_least(self, group: Group) -> bool:
         """Whether a window cannot be any narrower."""
         return self.span_ns <= group.stream.quantum_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The longest that repairs are stretched to.
+
+    What is stretched and not answered says nothing about windows that are not: the chunk stays as it is.
+    """
+
+    span_ns: int = RAW_LIMIT_NS
+    wary_for: int = 0
+
+    def failed(self, asked_ns: int) -> Reach:
+        """After a failure of a stretched window of ``asked_ns`` that a narrower one may avoid: half of it."""
+        return Reach(asked_ns // 2, WARY_FOR)
+
+    def answered(self) -> Reach:
+        """After any answer: what failed long ago is tried again."""
+        return Reach(self.span_ns, self.wary_for - 1) if self.wary_for > 1 else Reach()
 
 
 def _least_for_rows(group: Group) -> int:

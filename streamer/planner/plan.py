@@ -186,7 +186,9 @@ def _piece(standing: Standing, lane: Lane, holes: Sequence[Hole], now_ns: int) -
         if hole.interval.start_ns <= window.start_ns and window.end_ns <= hole.interval.end_ns
     ]
     silent = [one for one in series if lane is Lane.REPAIR or standing.is_doubted(one)]
-    witnesses_ns = {one: at_ns for one in silent if (at_ns := standing.witness(one, window)) is not None}
+    witnesses_ns = {
+        one: at_ns for one in silent if (at_ns := standing.witness(one, window)) is not None and at_ns < now_ns
+    }  # what lies past the bound of the service's time is too young to tell whether an answer is whole
     stretched = _stretched(standing, window, witnesses_ns.values())
     return replace(
         _query(standing, lane, window, now_ns, series),
@@ -211,7 +213,7 @@ def _stretched(standing: Standing, window: Interval, witnesses_ns: Iterable[int]
     """The window and the nearest known samples of all that are silent in it, as far as one query reaches (rule 4c)."""
     stretched = window
     for witness_ns in witnesses_ns:
-        stretched = _with(standing, stretched, witness_ns) or stretched
+        stretched = _with(standing, stretched, witness_ns, standing.reach_ns) or stretched
     return stretched
 
 
@@ -231,7 +233,7 @@ def _apart(standing: Standing, asked: Interval, witnesses_ns: Mapping[Series, in
     )
     result: list[Interval] = []
     for at_ns in far_ns:
-        both = _with(standing, result[-1], at_ns) if result else None
+        both = _with(standing, result[-1], at_ns, standing.chunk_ns) if result else None
         if both is not None:
             result[-1] = both
         else:
@@ -245,11 +247,11 @@ def _around(standing: Standing, instant_ns: int) -> Interval:
     return Interval(start_ns, start_ns + quantum_ns)
 
 
-def _with(standing: Standing, window: Interval, instant_ns: int) -> Interval | None:
-    """A window that has an instant in it as well; None when it is longer than one query reaches."""
+def _with(standing: Standing, window: Interval, instant_ns: int, longest_ns: int) -> Interval | None:
+    """A window that has an instant in it as well; None when that is too long."""
     around = _around(standing, instant_ns)
     start_ns, end_ns = min(window.start_ns, around.start_ns), max(window.end_ns, around.end_ns)
-    return Interval(start_ns, end_ns) if end_ns - start_ns <= standing.reach_ns else None
+    return Interval(start_ns, end_ns) if end_ns - start_ns <= longest_ns else None
 
 
 def _query(

@@ -1,4 +1,4 @@
-"""How the service of a seed answers: cut short at some number of rows, or thinned out past some length."""
+"""How the service of a seed answers: cut short at some number of rows; past some length thinned out, or not at all."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ class Habits:
         cap: most rows of an answer.
         order: which rows of more than that are left: the oldest, the newest, or those of the first signals.
         raw_ns: a longer raw range is answered with means of ``bin_ns``.
+        longest_ns: a longer range is not answered in time.
     """
 
     def __init__(self, random: Random) -> None:
         self.cap = random.choice([100, 137, 200, 500])
         self.order = random.choice(["oldest", "newest", "signals"])
         self.raw_ns = random.choice([25, 70, 200]) * NS_PER_S
+        self.longest_ns = random.choice([30, 90, 300]) * NS_PER_S
         self.bin_ns = random.choice([5, 10]) * NS_PER_S
 
     def cut(self, rows: list[Row], whole: Whole) -> tuple[list[Row], Whole]:

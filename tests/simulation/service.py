@@ -218,6 +218,8 @@ class Service:
             until_s, status = self.bad.get(index, (0.0, 0))
             if until_s > now_s:
                 return self.problem(status, bearer)
+        if asked.end_ns - asked.start_ns > self.habits.longest_ns and self.swarm.strikes("too_long"):
+            return self.problem(504, bearer)
         rows: list[Row] = []
         whole: Whole = {}
         left_out: list[int] = []

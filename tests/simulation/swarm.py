@@ -39,7 +39,7 @@ COMMIT_FAULTS = {
 }
 """Chance for a step of a producer."""
 
-HABITS = {"row_cap": (1.0, 1.0), "silent_aggregation": (1.0, 1.0)}
+HABITS = {"row_cap": (1.0, 1.0), "silent_aggregation": (1.0, 1.0), "too_long": (1.0, 1.0)}
 """What the service of a seed always does until it is healed; no rate."""
 
 EVENTS = {

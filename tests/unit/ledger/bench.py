@@ -59,14 +59,14 @@ def column_of(samples: Mapping[int, Value]) -> Column:
     return Column(instants, [f"t{at}" for at in instants], [samples[at] for at in instants])
 
 
-def answer_of(shown: Samples, unreadable: Iterable[int] = ()) -> Answer:
+def answer_of(shown: Samples, unreadable: Iterable[int] = (), read: Iterable[int] = ()) -> Answer:
     """An answer of values by index and second; a signal without samples is absent."""
     columns = {
         index: column_of({second * NS_PER_S: value for second, value in samples.items()})
         for index, samples in shown.items()
         if samples
     }
-    return Answer(columns, frozenset(unreadable), received_wall_ns=10**18)
+    return Answer(columns, frozenset(unreadable), received_wall_ns=10**18, read=frozenset(read))
 
 
 def every_second(start: int, end: int, value: Value = 1.0) -> dict[int, Value]:
@@ -159,15 +159,15 @@ class Bench:
         asked_at_ns = (end if at is None else at) * NS_PER_S
         return Query(group, lane, series, seconds(start, end), asked_at_ns, self.ledger.place(group.id))
 
-    def take(self, query: Query, shown: Samples, unreadable: Iterable[int] = ()) -> Applied:
+    def take(self, query: Query, shown: Samples, unreadable: Iterable[int] = (), read: Iterable[int] = ()) -> Applied:
         """Apply an answer and commit."""
-        applied = self.apply(query, shown, unreadable)
+        applied = self.apply(query, shown, unreadable, read)
         self.commit()
         return applied
 
-    def apply(self, query: Query, shown: Samples, unreadable: Iterable[int] = ()) -> Applied:
+    def apply(self, query: Query, shown: Samples, unreadable: Iterable[int] = (), read: Iterable[int] = ()) -> Applied:
         """Apply an answer, with the commit still to come."""
-        return self.ledger.apply(query, answer_of(shown, unreadable))
+        return self.ledger.apply(query, answer_of(shown, unreadable, read))
 
     def live(self, start: int, end: int, shown: Samples, *, at: int | None = None, number: int = 0) -> list[Event]:
         """A live query that is answered and covers; what is published."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from streamer.ledger.ledger import Applied
 from streamer.model import NS_PER_S, Lane
 from tests.unit.ledger.bench import Bench, every_second, group_of, seconds
 
@@ -62,3 +63,41 @@ def test_known_samples_that_a_repair_does_not_show_ask_for_a_witness_from_elsewh
     assert bench.ledger.witness(group, hole.series, hole.interval) == 60 * NS_PER_S
     applied = bench.take(replace(query, stretched=seconds(40, 61)), {2: {60: 1.0}})
     assert (bench.holes(), applied.vanished) == ([], 20)
+
+
+def beside(bench: Bench, *asked: tuple[int, int]) -> list[Applied]:
+    """Repairs from and to these seconds that show nothing, each just after a known sample of the signal was shown."""
+    return [
+        bench.take(bench.ask(start, end, lane=Lane.REPAIR, of=[2], at=300 + number), {}, read=[2])
+        for number, (start, end) in enumerate(asked)
+    ]
+
+
+def silent_bench() -> Bench:
+    """A signal that was seen for ten seconds, and not for the three minutes that follow."""
+    bench = Bench(group_of(1, 2))
+    bench.live(0, 10, {1: every_second(0, 10), 2: every_second(0, 10)}, at=10)
+    bench.live(7, 200, {1: every_second(7, 200)}, at=200)
+    assert bench.holes() == [(2, 7, 200, "absent")]
+    return bench
+
+
+def test_three_such_answers_are_believed_at_once_when_a_known_sample_was_shown_before_each() -> None:
+    bench = silent_bench()
+    beside(bench, (10, 80), (10, 80))
+    assert bench.holes() == [(2, 7, 200, "absent")]
+    beside(bench, (10, 80))
+    assert bench.holes() == [(2, 7, 10, "absent"), (2, 80, 200, "absent")]
+
+
+def test_answers_about_different_pieces_do_not_add_up() -> None:
+    bench = silent_bench()
+    beside(bench, (10, 80), (11, 80), (12, 80))
+    assert bench.holes() == [(2, 7, 200, "absent")]
+
+
+def test_published_samples_that_three_such_answers_do_not_show_have_vanished() -> None:
+    bench = silent_bench()
+    applied = beside(bench, (7, 80), (7, 80), (7, 80))
+    assert [one.vanished for one in applied] == [0, 0, 3]
+    assert bench.holes() == [(2, 80, 200, "absent")]

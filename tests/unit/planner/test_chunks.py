@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.model import NS_PER_MS, NS_PER_S, Stream
-from streamer.planner.chunks import FIRST_NS, GROWTH, RAW_LIMIT_NS, TARGET_ROWS, Chunk
+from streamer.planner.chunks import FIRST_NS, GROWTH, RAW_LIMIT_NS, TARGET_ROWS, WARY_FOR, Chunk, Reach
 from tests.unit.planner.makers import GRID, RAW, group_of
 
 MINUTE_NS = 60 * NS_PER_S
@@ -122,3 +122,15 @@ def test_a_chunk_is_always_whole_quanta_that_may_be_asked_for(
         assert chunk.span_ns >= stream.quantum_ns
         assert chunk.span_ns % stream.quantum_ns == 0
         assert stream.resample_period_ns or chunk.span_ns <= RAW_LIMIT_NS
+
+
+def test_a_repair_that_was_stretched_too_far_reaches_half_as_far_for_so_many_answers() -> None:
+    reach = Reach().failed(60 * NS_PER_S)
+    for _ in range(WARY_FOR - 1):
+        assert reach.span_ns == 30 * NS_PER_S
+        reach = reach.answered()
+    assert reach.answered() == Reach()
+
+
+def test_a_repair_reaches_as_far_as_the_service_answers_raw_as_long_as_nothing_fails() -> None:
+    assert Reach().answered().span_ns == RAW_LIMIT_NS
