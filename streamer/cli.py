@@ -12,12 +12,14 @@ import sys
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from streamer.config import Settings, load_settings
 from streamer.errors import ConfigurationError, StreamerError
+
+if TYPE_CHECKING:
+    from streamer.config import Settings
 
 _T = TypeVar("_T")
 
@@ -98,11 +100,11 @@ def tail(
     format: Annotated[Format, typer.Option(help="json: a record a line.")] = Format.JSON,
 ) -> None:
     """Print committed records; without other options the last ten."""
-    from streamer import commands
+    from streamer import stored
 
     settings = _settings(config, quiet=True)
     _finish(
-        commands.tail(
+        stored.tail(
             settings,
             topic.value,
             from_beginning=from_beginning,
@@ -129,9 +131,9 @@ def status(
 
         print(ask_whether_alive(settings.status.host, settings.status.port))  # noqa: T201  # the result
         return
-    from streamer import commands
+    from streamer import stored
 
-    _finish(commands.status(settings, as_json))
+    _finish(stored.status(settings, as_json))
 
 
 @app.command()
@@ -160,9 +162,9 @@ def rebuild(
 @app.command()
 def reshard(config: Config = None, as_json: AsJson = False) -> None:
     """Move the ledger to the configured bus.shards and kafka.partitions. Stop every replica first."""
-    from streamer import commands
+    from streamer import stored
 
-    _finish(commands.reshard(_complete(_settings(config, quiet=True)), as_json))
+    _finish(stored.reshard(_complete(_settings(config, quiet=True)), as_json))
 
 
 @app.command()
@@ -219,6 +221,7 @@ def _instant(text: str) -> int:
 
 def _settings(config: Path | None, *, quiet: bool = False) -> Settings:
     """The configuration, with the logs set up as it says; one-shot commands log warnings for people only."""
+    from streamer.config import load_settings
     from streamer.logs import configure_logs
 
     settings = load_settings(config, os.environ)

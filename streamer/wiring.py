@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from streamer.bus.kafka import KafkaBus
-from streamer.bus.sqlite import SqliteBus
+from streamer.buses import ConfiguredBus, configured_bus
 from streamer.clock import Clock, ServiceTime, SystemClock
 from streamer.config import Settings, SourceSettings
 from streamer.daemon import Daemon
@@ -39,7 +38,7 @@ class Parts:
     throttle: Throttle
     tokens: TokenSource
     api: ApiClient
-    bus: KafkaBus | SqliteBus
+    bus: ConfiguredBus
 
     def daemon(self) -> Daemon:
         """A daemon on these parts."""
@@ -74,18 +73,11 @@ async def assembled(settings: Settings) -> AsyncIterator[Parts]:
         metrics.requests.labels(lane.name.lower(), outcome).inc()
 
     api = ApiClient(transport, tokens, throttle, service_time, clock, random=random, on_request=count)
-    bus = _bus(settings)
     try:
-        yield Parts(settings, clock, random, metrics, service_time, throttle, tokens, api, bus)
+        async with configured_bus(settings) as bus:
+            yield Parts(settings, clock, random, metrics, service_time, throttle, tokens, api, bus)
     finally:
-        await bus.close()
         await api.close()
-
-
-def _bus(settings: Settings) -> KafkaBus | SqliteBus:
-    if settings.bus.kind == "kafka":
-        return KafkaBus(settings.kafka, shards=settings.bus.shards, partitions=settings.samples_partitions)
-    return SqliteBus(settings.bus.path, partitions=settings.bus.shards)
 
 
 def _transport(source: SourceSettings) -> HttpTransport:

@@ -22,11 +22,11 @@ ROOT = Path(streamer.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("commands", "demo", "running", "simulate"),
+    ("commands", "demo", "running", "simulate", "stored"),
     ("demo_audit", "demo_view", "show"),
     ("check", "rebuild", "reshard"),
     ("wiring",),
-    ("daemon",),
+    ("buses", "daemon"),
     ("ownership",),
     ("generation",),
     ("rounds",),

@@ -1,6 +1,6 @@
 """Whether a daemon on this machine lives, asked from another process: the image's health check.
 
-Called by ``commands.py``. Blocking and without any client library, so that it is cheap.
+Called by ``cli.py``. Blocking and without any client library, so that it is cheap.
 """
 
 from __future__ import annotations
