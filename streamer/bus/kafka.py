@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streamer.bus.kafka_check import RightsTrial
-from streamer.bus.kafka_clients import Admin, Consumer, KafkaClients, TransactionalProducer
+from streamer.bus.kafka_clients import CLIENT_ID, Admin, Consumer, KafkaClients, TransactionalProducer
 from streamer.bus.kafka_errors import GRANT, explained
+from streamer.bus.kafka_group import describe, owners
 from streamer.bus.kafka_membership import GroupMembership
 from streamer.bus.kafka_reshape import REPLACED_WITHIN_S, refuse_members, state_records, widen, write_at_once
 from streamer.bus.kafka_rights import Right, Rights, lacking
@@ -38,14 +39,15 @@ class KafkaBus:
         settings: the ``kafka`` section.
         shards: how many there are; the state topic has a partition for each.
         partitions: of the samples topic, should it have to be created.
+        replica: what this process is called where replicas are told apart.
     """
 
-    def __init__(self, settings: KafkaSettings, *, shards: int, partitions: int) -> None:
+    def __init__(self, settings: KafkaSettings, *, shards: int, partitions: int, replica: str = CLIENT_ID) -> None:
         self._settings = settings
         self._topics = settings.topics
         self._shards = shards
         self._partitions = {"samples": partitions}
-        self._clients = KafkaClients(settings)
+        self._clients = KafkaClients(settings, replica)
         self._rights = Rights(settings)
 
     async def open(self) -> None:
@@ -113,6 +115,15 @@ class KafkaBus:
     def membership(self) -> GroupMembership:
         """The group's, which hands out the shards among all processes with this ``group_id``."""
         return GroupMembership(self._clients.member, self._topics.shards, self._shards, self._rights.to_join())
+
+    async def owners(self) -> dict[int, str] | None:
+        """Which replica the group gave each shard to; a shard that nobody has is missing. None while it decides anew.
+
+        Connects anew each time, so that it shares nothing with what commits. Raises BusUnreachable or BusRefused.
+        """
+        with explained("Asking the group who owns the shards", self._rights.to_join()):
+            async with self._admin() as admin:
+                return owners(await describe(admin, self._settings.owners), self._topics.shards)
 
     async def acquire(self, shard: int) -> KafkaWriter:
         """Become the one writer of a shard, fencing any other. Raises BusUnreachable or BusRefused."""

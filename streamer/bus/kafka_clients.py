@@ -19,6 +19,8 @@ from streamer.bus.kafka_errors import KAFKA_FAILURES
 from streamer.config import KafkaSettings
 from streamer.errors import ConfigurationError
 
+CLIENT_ID = "powerp-streamer"
+
 TRANSACTION_TIMEOUT_MS = 10_000
 """After this the broker aborts a transaction that nobody ends; twice the deadline of a commit."""
 
@@ -42,10 +44,12 @@ class KafkaClients:
 
     Args:
         settings: the ``kafka`` section.
+        replica: what this process is called among the members of the group.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, replica: str = CLIENT_ID) -> None:
         self._settings = settings
+        self._replica = replica
 
     async def start(self, client: Admin | Consumer) -> None:
         """Start one of those below.
@@ -97,10 +101,11 @@ class KafkaClients:
     def member(self, assignor: type[AbstractPartitionAssignor]) -> Consumer:
         """A consumer that holds a membership in the group and reads nothing, not started.
 
-        Exactly one assignor: aiokafka joins once for each that it is given.
+        Its client id names the replica: that is what the group tells everyone of a member. Exactly one assignor:
+        aiokafka joins once for each that it is given.
         """
         return Consumer(
-            **self._connection(),
+            **self._connection() | {"client_id": self._replica},
             group_id=self._settings.owners,
             partition_assignment_strategy=[assignor],
             session_timeout_ms=int(SESSION_TIMEOUT_S * 1000),
@@ -126,7 +131,7 @@ class KafkaClients:
         settings = self._settings
         options: dict[str, Any] = {
             "bootstrap_servers": list(settings.bootstrap_servers),
-            "client_id": "powerp-streamer",
+            "client_id": CLIENT_ID,
             "security_protocol": settings.security_protocol,
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "metadata_max_age_ms": 60_000,

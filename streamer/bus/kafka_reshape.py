@@ -11,6 +11,7 @@ from aiokafka.errors import for_code
 
 from streamer.bus.kafka_clients import Admin, TransactionalProducer
 from streamer.bus.kafka_errors import explained
+from streamer.bus.kafka_group import describe
 from streamer.bus.kafka_rights import Rights
 from streamer.bus.kafka_topics import LED_WITHIN_S, count_partitions, shapes
 from streamer.config import TopicSettings
@@ -68,14 +69,10 @@ async def _led(admin: Admin, name: str, partitions: int) -> None:
 
 
 async def refuse_members(admin: Admin, group: str) -> None:
-    """Raise ShardTaken while a replica is a member of the group."""
-    for response in await admin.describe_consumer_groups([group]):
-        for described in response.groups:
-            members = described[-2] if isinstance(described[-1], int) else described[-1]
-            if members:
-                raise ShardTaken(
-                    f"{len(members)} replicas run as the group {group}.", "Stop them all, then run this again."
-                )
+    """Raise ShardTaken while a replica is a member of the group, and KafkaError when that cannot be told."""
+    members = (await describe(admin, group)).members
+    if members:
+        raise ShardTaken(f"{len(members)} replicas run as the group {group}.", "Stop them all, then run this again.")
 
 
 async def write_at_once(producer: TransactionalProducer, records: Iterable[Placed]) -> None:

@@ -86,6 +86,10 @@ class SqliteBus:
         """This process owns every shard: the lock lets no other in."""
         return Alone(self._partitions)
 
+    async def owners(self) -> dict[int, str]:
+        """Which other process owns which shard: none does."""
+        return {}
+
     @property
     def partitions(self) -> int:
         """Of the samples topic."""

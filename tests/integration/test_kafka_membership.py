@@ -15,6 +15,7 @@ from streamer.config import KafkaSettings, TopicSettings
 
 pytestmark = pytest.mark.kafka
 
+SHARDS = 4
 RESTORING_S = SESSION_TIMEOUT_S + 2
 
 
@@ -31,6 +32,35 @@ class Owner:
     def assign(self, shards: Collection[int]) -> None:
         self.assigned.append(set(shards))
         self.restoring.append(asyncio.create_task(asyncio.sleep(RESTORING_S)))
+
+
+class Replica:
+    """A member of the group under a name of its own, until it leaves."""
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self.bus = KafkaBus(settings, shards=SHARDS, partitions=SHARDS, replica=name)
+        self.owner = Owner()
+        self.member = asyncio.create_task(self.bus.membership().run(self.owner))
+
+    async def joined(self) -> None:
+        async with asyncio.timeout(60):
+            while not self.owner.assigned:  # noqa: ASYNC110  # a broker's state
+                await asyncio.sleep(0.1)
+
+    async def leave(self) -> None:
+        for task in (self.member, *self.owner.restoring):
+            task.cancel()
+        await asyncio.wait([self.member, *self.owner.restoring])
+
+
+async def settled(asked: KafkaBus, *replicas: str) -> dict[int, str]:
+    """The owners, once these replicas and no others have all shards between them."""
+    async with asyncio.timeout(60):
+        while True:
+            owners = await asked.owners()
+            if owners is not None and set(owners.values()) == set(replicas):
+                return owners
+            await asyncio.sleep(0.1)
 
 
 class Restoring(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -66,6 +96,25 @@ async def expelled(settings: KafkaSettings) -> None:
                 await consumer.getmany(timeout_ms=200)
     finally:
         await consumer.stop()
+
+
+async def test_the_group_names_the_replica_of_each_shard_as_they_come_and_go(kafka_bootstrap: str) -> None:
+    topics = TopicSettings.under(uuid.uuid4().hex[:8])
+    settings = KafkaSettings(bootstrap_servers=(kafka_bootstrap,), topics=topics)
+    looker = KafkaBus(settings, shards=SHARDS, partitions=SHARDS)
+    await looker.open()
+    one = Replica(settings, "pod-a")
+    await one.joined()
+    assert await settled(looker, "pod-a") == dict.fromkeys(range(SHARDS), "pod-a")
+    other = Replica(settings, "pod-b")
+    owners = await settled(looker, "pod-a", "pod-b")
+    assert {shard for shard, name in owners.items() if name == "pod-a"} == one.owner.assigned[-1]
+    assert {shard for shard, name in owners.items() if name == "pod-b"} == other.owner.assigned[-1]
+    assert sorted(owners) == list(range(SHARDS))
+    await other.leave()
+    assert await settled(looker, "pod-a") == dict.fromkeys(range(SHARDS), "pod-a")
+    await one.leave()
+    assert await settled(looker) == {}
 
 
 async def test_restoring_for_longer_than_a_session_costs_no_membership(kafka_bootstrap: str) -> None:

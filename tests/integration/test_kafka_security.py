@@ -141,6 +141,15 @@ async def test_a_reader_without_a_right_is_told_which(right: DocumentedRight, ka
         await reading
 
 
+async def test_who_may_run_may_ask_who_owns_the_shards_and_a_stranger_may_not(kafka: SecuredKafka) -> None:
+    bus = KafkaBus(KafkaSettings.model_validate(kafka.section()), shards=1, partitions=1)
+    await bus.check()  # waits for the group's coordinator, which a new broker makes when it is first asked for
+    assert await bus.owners() is not None
+    stranger = KafkaBus(KafkaSettings.model_validate(kafka.section("nobody")), shards=1, partitions=1)
+    with pytest.raises(BusRefused, match=r"User:nobody lacks Read on group powerp\.state\.owners"):
+        await stranger.owners()
+
+
 async def test_a_reshard_without_the_right_to_alter_is_told_so(kafka: SecuredKafka) -> None:
     """It is refused at the first topic, and changes nothing."""
     bus = KafkaBus(KafkaSettings.model_validate(kafka.section()), shards=2, partitions=2)

@@ -233,6 +233,12 @@ def test_members_of_one_process_do_not_share_the_state_of_their_assignors() -> N
     assert [assignor.generation for assignor in (one, other, StickyPartitionAssignor)] == [7, -1, -1]
 
 
+async def test_a_member_is_known_to_the_group_by_the_name_of_its_replica() -> None:
+    consumer = KafkaClients(SETTINGS, "pod-a").member(sticky_assignor())
+    assert consumer._client._client_id == "pod-a"
+    await consumer.stop()
+
+
 async def test_a_member_has_one_assignor_no_static_identity_and_commits_no_offsets() -> None:
     assignor = sticky_assignor()
     consumer = KafkaClients(SETTINGS).member(assignor)
