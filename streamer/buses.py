@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING, TypeAlias
 
 from streamer.config import Settings
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from streamer.bus.sqlite import SqliteBus
 
 ConfiguredBus: TypeAlias = "KafkaBus | SqliteBus"
+
+
+def replica_name() -> str:
+    """What this process is called where replicas are told apart: as its host, which on Kubernetes is the pod."""
+    return gethostname()
 
 
 @asynccontextmanager
@@ -32,7 +38,12 @@ def _bus(settings: Settings) -> ConfiguredBus:
     if settings.bus.kind == "kafka":
         from streamer.bus.kafka import KafkaBus
 
-        return KafkaBus(settings.kafka, shards=settings.bus.shards, partitions=settings.samples_partitions)
+        return KafkaBus(
+            settings.kafka,
+            shards=settings.bus.shards,
+            partitions=settings.samples_partitions,
+            replica=replica_name(),
+        )
     from streamer.bus.sqlite import SqliteBus
 
     return SqliteBus(settings.bus.path, partitions=settings.bus.shards)

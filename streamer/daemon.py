@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import Protocol
 
@@ -130,9 +130,9 @@ class Daemon:
         return self.ownership.is_ready
 
     @property
-    def owner(self) -> str:
-        """In whose name ledgers are signed."""
-        return self._around.owner
+    def assigned(self) -> Collection[int]:
+        """The shards that this process is to own."""
+        return self.ownership.assigned
 
     @property
     def owned(self) -> Mapping[int, Generation]:

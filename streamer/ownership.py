@@ -121,6 +121,11 @@ class Ownership:
         self.is_assigned = False
 
     @property
+    def assigned(self) -> Collection[int]:
+        """The shards that are to be owned."""
+        return self._tenures.keys()
+
+    @property
     def generations(self) -> dict[int, Generation]:
         """The shards that are owned and restored."""
         return {

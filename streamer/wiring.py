@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from streamer.buses import ConfiguredBus, configured_bus
+from streamer.buses import ConfiguredBus, configured_bus, replica_name
 from streamer.clock import Clock, ServiceTime, SystemClock
 from streamer.config import Settings, SourceSettings
 from streamer.daemon import Daemon
@@ -23,6 +23,7 @@ from streamer.source.throttle import Throttle
 from streamer.source.token import TokenSource
 from streamer.status.board import Board
 from streamer.status.collector import StateCollector
+from streamer.status.owners import Owners
 from streamer.status.server import StatusServer
 
 
@@ -56,7 +57,8 @@ class Parts:
     def status_server(self, daemon: Daemon) -> StatusServer:
         """What shows a daemon on these parts; to be asked for once."""
         self.metrics.registry.register(StateCollector(daemon, self.throttle, self.tokens, self.settings))
-        board = Board(daemon, self.throttle, self.metrics.arrival_delay, self.clock, self.settings.bus)
+        owners = Owners(replica_name(), self.bus.owners, self.clock)
+        board = Board(daemon, self.throttle, self.metrics.arrival_delay, self.clock, self.settings.bus, owners)
         return StatusServer(board, self.metrics, self.settings.status.host, self.settings.status.port)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from streamer.model import NS_PER_MS, NS_PER_S, Signal, SignalId, align_down, in
 from streamer.roster import Roster
 from streamer.status.concerns import LAG_TOLERATED_S, Situation, concerns
 from streamer.status.holes import hole_views
+from streamer.status.owners import Owners
 from streamer.status.signals import Found, SignalView, find, look_up
 from streamer.status.summary import Snapshot
 from streamer.status.timeline import Owned, Timeline, draw
@@ -23,6 +24,7 @@ from streamer.status.views import (
     Throttle,
     budget_view,
     fault_view,
+    owners_view,
     shard_views,
     track_view,
 )
@@ -39,8 +41,8 @@ class Watched(Protocol):
         ...
 
     @property
-    def owner(self) -> str:
-        """In whose name its ledgers are signed."""
+    def assigned(self) -> Collection[int]:
+        """The shards that it is to own."""
         ...
 
     @property
@@ -77,14 +79,24 @@ class Board:
         arrivals: how old samples were when they were first seen.
         clock: dates faults, and lags where the service's time is unknown.
         bus: how many shards there are, and what the ledger may take.
+        owners: who owns the shards that this daemon does not.
     """
 
-    def __init__(self, daemon: Watched, throttle: Throttle, arrivals: Delays, clock: Clock, bus: BusSettings) -> None:
+    def __init__(
+        self,
+        daemon: Watched,
+        throttle: Throttle,
+        arrivals: Delays,
+        clock: Clock,
+        bus: BusSettings,
+        owners: Owners,
+    ) -> None:
         self._daemon = daemon
         self._throttle = throttle
         self._arrivals = arrivals
         self._clock = clock
         self._bus = bus
+        self._owners = owners
         self._holes_since_ns: dict[tuple[str, str], int] = {}
         self._roster = Roster()
         self._signals: dict[SignalId, Signal] = {}
@@ -101,6 +113,14 @@ class Board:
         for stream in snapshot.streams:
             self._daemon.history.track(stream.stream).lags_s.append(stream.watermark_lag_s)
 
+    async def renew(self) -> None:
+        """Ask for what others have to be asked for: who owns the other shards. Takes a moment at most."""
+        await self._owners.renew(self._daemon.assigned)
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        await self._owners.close()
+
     def status(self) -> dict[str, object]:
         """How everything stands, as JSON's values and dataclasses."""
         daemon, now_ns = self._daemon, self._clock.monotonic_ns()
@@ -112,6 +132,8 @@ class Board:
             track_view(stream.stream, daemon.history.track(stream.stream), self._arrivals)
             for stream in snapshot.streams
         ]
+        replica, said = self._owners.replica, self._owners.said
+        shards = shard_views(self._bus.shards, owned, daemon.assigned, replica, said)
         situation = Situation(
             snapshot,
             daemon.service_now_ns is not None,
@@ -120,6 +142,7 @@ class Board:
             holes.counts,
             self._standing_s(snapshot),
             faults,
+            shards,
         )
         return {
             "at": instant_text(align_down(self._clock.wall_ns(), NS_PER_MS)),
@@ -129,7 +152,8 @@ class Board:
             "lag_tolerated_s": LAG_TOLERATED_S,
             "tracks": tracks,
             "delay_bounds_s": self._arrivals.bounds_s,
-            "ownership": shard_views(owned, daemon.owner, self._bus.shards),
+            "ownership": shards,
+            "owners": owners_view(replica, said, now_ns),
             "ledger_limit_bytes": int(self._bus.ledger_memory),
             "budget": budget,
             "faults": faults,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from streamer.status.holes import HoleCount
 from streamer.status.summary import Snapshot
-from streamer.status.views import BudgetView, FaultView, TrackView
+from streamer.status.views import BudgetView, FaultView, ShardView, TrackView
 
 Severity = Literal["bad", "warning", "note"]
 _ORDER: Sequence[Severity] = ("bad", "warning", "note")
@@ -62,6 +62,7 @@ class Situation:
     Attributes:
         faults: the last ones, the newest first.
         standing_s: for how long a stream has had holes of a cause, by both.
+        shards: all of them, in order.
     """
 
     snapshot: Snapshot
@@ -71,11 +72,20 @@ class Situation:
     holes: Sequence[HoleCount]
     standing_s: Mapping[tuple[str, str], float]
     faults: Sequence[FaultView]
+    shards: Sequence[ShardView]
 
 
 def concerns(now: Situation) -> list[Concern]:
     """All concerns, the worst first."""
-    found = [*_source(now), *_readiness(now), *_lags(now), *_holes(now), *_faults(now), *_settings(now)]
+    found = [
+        *_source(now),
+        *_readiness(now),
+        *_ownerless(now),
+        *_lags(now),
+        *_holes(now),
+        *_faults(now),
+        *_settings(now),
+    ]
     return sorted(found, key=lambda concern: _ORDER.index(concern.severity))
 
 
@@ -105,6 +115,15 @@ def _readiness(now: Situation) -> Iterable[Concern]:
         why = fault.cause if fault else "The process starts, or shards move between replicas; that takes seconds."
         remedy = fault.remedy if fault and fault.remedy else "Wait; if it lasts a minute, look at the faults below."
         yield Concern("bad" if fault else "warning", "Not every shard is taken over yet.", why, remedy)
+
+
+def _ownerless(now: Situation) -> Iterable[Concern]:
+    shards = [str(shard.shard) for shard in now.shards if shard.state == "nobody"]
+    if shards and now.snapshot.ready:
+        what = f"Shards without an owner: {_listed(shards)}."
+        why = "No replica was given them by the group, so that nobody streams their signals."
+        remedy = "Look for bus.membership_lost in the log of each replica; the runbook: StreamerShardsWithoutOwner."
+        yield Concern("bad", what, why, remedy)
 
 
 def _lags(now: Situation) -> Iterable[Concern]:

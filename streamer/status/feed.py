@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ class Feed:
         events: what is sent each time, for one span: pairs of an event's name and its data, a line each.
     """
 
-    def __init__(self, events: Callable[[str], Iterable[tuple[str, bytes]]]) -> None:
+    def __init__(self, events: Callable[[str], AsyncIterable[tuple[str, bytes]]]) -> None:
         self._events = events
         self._readers = 0
         self._is_closing = asyncio.Event()
@@ -48,7 +48,7 @@ class Feed:
         try:
             while not self._is_closing.is_set():
                 async with asyncio.timeout(WRITTEN_WITHIN_S):
-                    for name, data in self._events(span):
+                    async for name, data in self._events(span):
                         await response.write(b"event: %s\ndata: %s\n\n" % (name.encode(), data))
                 await self._pause()
         except (ConnectionError, TimeoutError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Protocol
 
@@ -47,6 +47,14 @@ class Shown(Protocol):
 
     def sample(self) -> None:
         """Note the lags, and which holes stand; called every ``LAG_EVERY_S``."""
+        ...
+
+    async def renew(self) -> None:
+        """Ask others for what the status tells of them. Takes a moment at most, and raises nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Ask no more."""
         ...
 
     def status(self) -> dict[str, object]:
@@ -123,6 +131,7 @@ class StatusServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sampling
         await self._runner.cleanup()
+        await self._shown.close()
 
     async def _sample(self) -> None:
         while True:
@@ -142,6 +151,7 @@ class StatusServer:
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _status(self, _request: web.Request) -> web.Response:
+        await self._shown.renew()
         return _json(self._gather("status"))
 
     async def _timeline(self, request: web.Request) -> web.Response:
@@ -159,7 +169,8 @@ class StatusServer:
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         return await self._feed.serve(request, _span(request))
 
-    def _events(self, span: str) -> Iterator[tuple[str, bytes]]:
+    async def _events(self, span: str) -> AsyncIterator[tuple[str, bytes]]:
+        await self._shown.renew()
         yield "status", self._gather("status")
         yield "timeline", self._gather(span)
 

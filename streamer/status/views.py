@@ -5,9 +5,9 @@ Made by ``board.py`` from ledgers, history, faults and the budget as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from streamer.complaints import Fault
 from streamer.delays import Delays
@@ -15,6 +15,7 @@ from streamer.history import Track
 from streamer.model import NS_PER_S
 from streamer.status.causes import fault_text
 from streamer.status.collector import Budget
+from streamer.status.owners import Said
 from streamer.status.timeline import Owned
 
 
@@ -76,6 +77,21 @@ class TrackView:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnersView:
+    """How well the owners of shards are known.
+
+    Attributes:
+        replica: what this one is called.
+        asked_ago_s: how old is what is said of the others; None while nothing is known.
+        fault: why it is not known.
+    """
+
+    replica: str
+    asked_ago_s: float | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class FaultView:
     """One fault. ``is_over`` is False for those of which nobody tells when they are over."""
 
@@ -89,12 +105,22 @@ class FaultView:
     is_over: bool
 
 
+State = Literal["here", "restoring", "elsewhere", "nobody", "deciding", "unknown"]
+"""Of a shard: owned here and restored; to be owned here; owned by another replica; by none; the group decides anew; it
+cannot be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShardView:
-    """One shard, seen from this replica. ``owner`` is empty where another replica, or none, has it."""
+    """One shard, seen from this replica; its counts are known where the shard is here.
+
+    Attributes:
+        owner: what the replica is called; empty where there is none, or it is not known.
+    """
 
     shard: int
     owner: str
+    state: State
     series: int = 0
     groups: int = 0
     entries: int = 0
@@ -142,18 +168,53 @@ def fault_view(fault: Fault, now_ns: int) -> FaultView:
     )
 
 
-def shard_views(owned: Mapping[int, Owned], owner: str, shards: int) -> list[ShardView]:
-    """All shards, in order."""
+def owners_view(replica: str, said: Said | None, now_ns: int) -> OwnersView:
+    """What was said of the owners, ``now_ns`` of the monotonic clock."""
+    if said is None:
+        return OwnersView(replica, None, "")
+    return OwnersView(replica, (now_ns - said.at_ns) / NS_PER_S, said.fault)
+
+
+def shard_views(
+    shards: int, owned: Mapping[int, Owned], assigned: Collection[int], replica: str, said: Said | None
+) -> list[ShardView]:
+    """All shards, in order.
+
+    Of its own a replica knows best; what was said a few seconds ago counts for the others only.
+
+    Args:
+        shards: how many there are.
+        owned: those that are owned here and restored.
+        assigned: those that this replica is to own.
+        replica: what it is called.
+        said: of all shards, by the bus; None while nothing is known.
+    """
     return [
-        ShardView(
-            shard,
-            owner,
-            sum(len(group.series) for group in owned[shard].groups),
-            len(owned[shard].groups),
-            owned[shard].ledger.entries,
-            sum(len(owned[shard].ledger.holes(group.id)) for group in owned[shard].groups),
-        )
+        _here(shard, replica, owned[shard])
         if shard in owned
-        else ShardView(shard, "")
+        else ShardView(shard, replica, "restoring")
+        if shard in assigned
+        else _there(shard, said)
         for shard in range(shards)
     ]
+
+
+def _here(shard: int, replica: str, owned: Owned) -> ShardView:
+    return ShardView(
+        shard,
+        replica,
+        "here",
+        sum(len(group.series) for group in owned.groups),
+        len(owned.groups),
+        owned.ledger.entries,
+        sum(len(owned.ledger.holes(group.id)) for group in owned.groups),
+    )
+
+
+def _there(shard: int, said: Said | None) -> ShardView:
+    if said is None or said.fault:
+        return ShardView(shard, "", "unknown")
+    if said.owners is None:
+        return ShardView(shard, "", "deciding")
+    owner = said.owners.get(shard, "")
+    return ShardView(shard, owner, "elsewhere" if owner else "nobody")

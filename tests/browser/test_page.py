@@ -12,6 +12,7 @@ import pytest
 from streamer.arrival import Advice
 from streamer.complaints import Fault
 from streamer.demo import HISTORY_NS, demo_settings
+from streamer.errors import BusRefused
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Answer, Column, Interval, Lane, Query, align_down, instant_text
 from streamer.roster import Roster
@@ -147,6 +148,23 @@ async def test_the_ledgers_memory_is_marked_when_it_fills_up() -> None:
         await page.wait_for_selector("#memory.is-warning:text('250 MiB of 256 MiB ▲')")
 
 
+async def test_every_shard_has_its_owner_by_name_or_is_said_to_have_none() -> None:
+    daemon = WatchedDaemon.serving(GROUP)
+    async with shown(daemon) as page:
+        here, there = page.locator("#shards tbody tr").nth(0), page.locator("#shards tbody tr").nth(1)
+        assert (await here.inner_text()).split("\t")[:3] == ["0", "pod-a, this replica", "3"]
+        assert (await there.inner_text()).split("\t") == ["1", "pod-b"]
+        assert "as the group of the replicas had them just now" in await text_of(page, "#owners")
+        daemon.said_by_bus = {0: "pod-a"}
+        daemon.clock.now_ns += 6 * NS_PER_S
+        await page.wait_for_selector("#shards td.is-bad:text('nobody')")
+        assert "Shards without an owner: 1." in await text_of(page, "#concerns")
+        daemon.said_by_bus = BusRefused("The group is closed.", "Open it.")
+        daemon.clock.now_ns += 6 * NS_PER_S
+        await page.wait_for_selector("#owners:text('The group is closed. Open it.')")
+        assert (await there.inner_text()).split("\t") == ["1", "another replica or nobody: not known"]
+
+
 async def test_a_signal_is_found_by_its_tag_with_its_samples_revisions_and_holes() -> None:
     async with shown(troubled()) as page:
         await page.fill("#tag", "u1/")
@@ -165,6 +183,7 @@ async def test_texts_of_the_plant_stay_texts() -> None:
     daemon = troubled()
     members = [replace(one, signal=replace(one.signal, tag=HOSTILE, name=HOSTILE)) for one in daemon.roster.members]
     daemon.roster = Roster(tuple(members))
+    daemon.said_by_bus = {1: HOSTILE}
     daemon.faults = [Fault("source.query_failed", HOSTILE, HOSTILE, HOSTILE, 0, 0, 3)]
     async with shown(daemon) as page:
         await page.fill("#tag", "onerror")
@@ -173,6 +192,7 @@ async def test_texts_of_the_plant_stay_texts() -> None:
         assert HOSTILE in await text_of(page, "#signal")
         assert HOSTILE in await text_of(page, "#holes")
         assert HOSTILE in await text_of(page, "#faults")
+        assert HOSTILE in await text_of(page, "#shards")
         assert await page.locator("main img, main script").count() == 0
         assert await page.title() != "taken"
 

@@ -9,6 +9,7 @@ from streamer.daemon import Daemon
 from streamer.model import NS_PER_MS, NS_PER_S
 from streamer.status.board import Board
 from streamer.status.concerns import Concern
+from streamer.status.owners import Owners
 from streamer.status.timeline import Strip
 from tests.scenarios.conftest import Site
 from tests.support.virtual_time import run_virtually
@@ -16,7 +17,11 @@ from tests.support.watched import FixedThrottle
 
 
 def board_of(site: Site, daemon: Daemon) -> Board:
-    return Board(daemon, FixedThrottle(), site.metrics.arrival_delay, site.clock, BusSettings(shards=site.shards))
+    async def nobody() -> dict[int, str]:
+        return {}
+
+    owners, shards = Owners("pod-a", nobody, site.clock), BusSettings(shards=site.shards)
+    return Board(daemon, FixedThrottle(), site.metrics.arrival_delay, site.clock, shards, owners)
 
 
 def strip_of(site: Site, daemon: Daemon) -> Strip:

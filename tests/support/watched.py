@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streamer.arrival import Advice, Arrival, Bounds, Quantiles
 from streamer.complaints import Fault
 from streamer.config import BusSettings, StreamSettings
+from streamer.errors import BusError
 from streamer.history import History
 from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode_place, place_key, sealed
 from streamer.ledger.ledger import Ledger
@@ -15,6 +17,7 @@ from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Group, Lane, Series, Signal, SignalId, Stream
 from streamer.roster import Member, Roster
 from streamer.status.board import Board
+from streamer.status.owners import Owners
 from streamer.status.summary import Snapshot, summarise
 
 DATABASE = 7
@@ -100,7 +103,7 @@ class WatchedDaemon:
     owned: Mapping[int, Shard] = field(default_factory=dict)
     roster: Roster = field(default_factory=Roster)
     is_ready: bool = True
-    owner: str = "0123456789abcdef"
+    assigned: Collection[int] = ()
     faults: Sequence[Fault] = ()
     history: History = field(default_factory=History)
     service_now_ns: int | None = NOW_NS
@@ -109,6 +112,8 @@ class WatchedDaemon:
     metrics: Metrics = field(default_factory=Metrics)
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     ledger_bytes: int | None = None
+    said_by_bus: Mapping[int, str] | BusError | None = field(default_factory=lambda: {1: "pod-b"})
+    is_bus_stuck: bool = False
 
     @classmethod
     def serving(cls, group: Group, holes: Sequence[HOLE] = (), *, behind_s: float = 1) -> WatchedDaemon:
@@ -122,6 +127,14 @@ class WatchedDaemon:
         ledger.adopt([group], dict.fromkeys(group.series, 0))
         return cls({0: Shard(ledger, (group,))}, Roster(members))
 
+    async def ask_bus(self) -> Mapping[int, str] | None:
+        """Who owns the shards, as the bus says."""
+        if self.is_bus_stuck:
+            await asyncio.Event().wait()
+        if isinstance(self.said_by_bus, BusError):
+            raise self.said_by_bus
+        return self.said_by_bus
+
     def snapshot(self) -> Snapshot:
         parts = [(shard.ledger, shard.groups) for shard in self.owned.values()]
         streams = () if self.service_now_ns is None else tuple(summarise(parts, self.service_now_ns))
@@ -134,4 +147,5 @@ class WatchedDaemon:
 
     def board(self, shards: int = 1) -> Board:
         """What is shown of it."""
-        return Board(self, self.throttle, self.metrics.arrival_delay, self.clock, BusSettings(shards=shards))
+        owners = Owners("pod-a", self.ask_bus, self.clock)
+        return Board(self, self.throttle, self.metrics.arrival_delay, self.clock, BusSettings(shards=shards), owners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,12 +19,14 @@ from streamer.ledger.codec import HEAD, Digest, PlaceRecord, encode_head, encode
 from streamer.ledger.ledger import Ledger
 from streamer.metrics import Metrics
 from streamer.model import NS_PER_S, Group, Series, SignalId, Stream
+from streamer.status.owners import ANSWERED_WITHIN_S
 from streamer.status.server import StatusServer
 from streamer.status.summary import OpenHoles, StreamSummary, summarise
 from tests.support import watched
 from tests.support.watched import WatchedDaemon
 
 NOW_NS = 1_000 * NS_PER_S
+SHARDS = 2
 
 SOON, AT_ONCE, LATE, NEVER = Bounds(0.8, 1.0), Bounds(0.0, 0.01), Bounds(15.0, 20.0), Bounds(2_592_000.0, None)
 ADVICE = Advice("overlap", "3s", "10.0% of 100 samples needed more; 99% need 15s to 20s", {"overlap": "25s"})
@@ -41,7 +44,7 @@ class Shown:
 
 @asynccontextmanager
 async def serving(shown: Shown, port: int = 0) -> AsyncIterator[str]:
-    server = StatusServer(shown.daemon.board(), shown.metrics, "127.0.0.1", port)
+    server = StatusServer(shown.daemon.board(SHARDS), shown.metrics, "127.0.0.1", port)
     await server.start()
     try:
         yield server.url
@@ -103,6 +106,31 @@ async def test_the_state_is_there_as_json() -> None:
             "arrival": None,
         }
     ]
+
+
+async def test_whoever_asks_for_the_status_is_told_who_owns_the_other_shards() -> None:
+    async with serving(Shown()) as url, aiohttp.ClientSession() as session, session.get(f"{url}/api/status") as answer:
+        assert (await answer.json())["ownership"][1]["owner"] == "pod-b"
+
+
+async def test_an_open_page_is_told_who_owns_the_other_shards() -> None:
+    async with serving(Shown()) as url, aiohttp.ClientSession() as session, session.get(f"{url}/events") as answer:
+        assert (await answer.content.readline()) == b"event: status\n"
+        status = orjson.loads((await answer.content.readline()).removeprefix(b"data: "))
+        assert status["ownership"][1]["owner"] == "pod-b"
+
+
+async def test_a_bus_that_does_not_answer_holds_up_neither_the_status_nor_the_end() -> None:
+    shown, others = Shown(), asyncio.all_tasks()
+    shown.daemon.is_bus_stuck = True
+    async with (
+        asyncio.timeout(ANSWERED_WITHIN_S / 2),
+        serving(shown) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/api/status") as answer,
+    ):
+        assert (await answer.json())["ownership"][1]["state"] == "unknown"
+    assert asyncio.all_tasks() == others
 
 
 def test_arrival_is_written_with_both_edges_of_each_quantile() -> None:

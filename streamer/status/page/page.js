@@ -277,10 +277,28 @@ function showShards(status) {
     `${mebibytes(status.ledger_limit_bytes)}${isFull ? " ▲" : ""}.`);
   show("shards", status.ownership, () => table("Shards and their owners", [["shard"], ["owner"], ["series", "number"], ["groups", "number"],
     ["remembered", "number"], ["holes", "number"]],
-  status.ownership.map((shard) => row(String(shard.shard), shard.owner
-    ? [cell(`this replica, ${shard.owner.slice(0, 8)}`, "fixed"), cell(count(shard.series), "number"), cell(count(shard.groups), "number"),
+  status.ownership.map((shard) => row(String(shard.shard), shard.state === "here"
+    ? [cell(OWNED.here(shard.owner)), cell(count(shard.series), "number"), cell(count(shard.groups), "number"),
       cell(count(shard.entries), "number"), cell(count(shard.holes), "number")]
-    : [make("td", { colspan: 5 }, status.ready ? "another replica" : "not taken over here")], shard.owner ? "" : "over")), ""));
+    : [make("td", { colspan: 5, class: shard.state === "nobody" ? "is-bad" : "" }, OWNED[shard.state](shard.owner))])), ""));
+  show("owners", ownersKnown(status), (text) => text);
+}
+
+/** What is said of a shard's owner, by its state. */
+const OWNED = {
+  here: (owner) => `${owner}, this replica`,
+  restoring: (owner) => `${owner}, this replica, which is restoring it`,
+  elsewhere: (owner) => owner,
+  nobody: () => "nobody ▲",
+  deciding: () => "the group of the replicas is deciding",
+  unknown: () => "another replica or nobody: not known",
+};
+
+function ownersKnown({ ownership, owners }) {
+  if (ownership.every((shard) => shard.state === "here" || shard.state === "restoring")) return "";
+  if (owners.fault) return `Who owns the other shards is not known. ${owners.fault}`;
+  if (owners.asked_ago_s === null) return "Who owns the other shards is being asked.";
+  return `The other shards as the group of the replicas had them ${ago(owners.asked_ago_s)}; each replica shows its own on its page.`;
 }
 
 // ---- Find a signal -------------------------------------------------------------------------------------------------

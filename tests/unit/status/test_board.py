@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
 from streamer.complaints import Fault
+from streamer.errors import BusRefused
 from streamer.model import NS_PER_S
 from streamer.status.holes import MOST_HOLES
 from tests.support.watched import WatchedDaemon, arrival_of, group_of
@@ -23,10 +25,55 @@ def test_the_snapshot_stands_in_the_status_with_its_own_names() -> None:
     assert status["streams"][0]["watermark_lag_s"] == 4.0
 
 
-def test_every_shard_is_listed_whoever_owns_it() -> None:
-    owned, other = shown(WatchedDaemon.serving(group_of("turbines", 1, 2), [(0, 60, 50, "new")]), 2)["ownership"]
-    assert (owned["owner"], owned["series"], owned["groups"], owned["holes"]) == ("0123456789abcdef", 2, 1, 1)
-    assert (other["shard"], other["owner"]) == (1, "")
+async def looked_at(daemon: WatchedDaemon, shards: int) -> Any:
+    """The status as whoever asks for it has it."""
+    board = daemon.board(shards)
+    await board.renew()
+    daemon.clock.now_ns += 2 * NS_PER_S
+    return orjson.loads(orjson.dumps(board.status()))
+
+
+async def test_every_shard_is_listed_with_its_owner() -> None:
+    daemon = WatchedDaemon.serving(group_of("turbines", 1, 2), [(0, 60, 50, "new")])
+    daemon.assigned, daemon.said_by_bus = {0, 1}, {0: "pod-a", 2: "pod-b"}
+    status = await looked_at(daemon, 4)
+    owned = status["ownership"][0]
+    assert (owned["series"], owned["groups"], owned["holes"]) == (2, 1, 1)
+    assert [(shard["shard"], shard["owner"], shard["state"]) for shard in status["ownership"]] == [
+        (0, "pod-a", "here"),
+        (1, "pod-a", "restoring"),
+        (2, "pod-b", "elsewhere"),
+        (3, "", "nobody"),
+    ]
+    assert status["owners"] == {"replica": "pod-a", "asked_ago_s": 2.0, "fault": ""}
+
+
+async def test_of_its_own_shards_a_replica_knows_best() -> None:
+    daemon = WatchedDaemon.serving(group_of("turbines", 1))
+    daemon.said_by_bus = {0: "pod-b", 1: "pod-b"}
+    shards = (await looked_at(daemon, 2))["ownership"]
+    assert [(shard["owner"], shard["state"]) for shard in shards] == [("pod-a", "here"), ("pod-b", "elsewhere")]
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "fault"),
+    [
+        (None, "deciding", ""),
+        (BusRefused("The group is closed.", "Open it."), "unknown", "The group is closed. Open it."),
+    ],
+)
+async def test_an_owner_that_nobody_tells_is_not_made_up(said: BusRefused | None, state: str, fault: str) -> None:
+    daemon = WatchedDaemon.serving(group_of("turbines", 1))
+    daemon.said_by_bus = said
+    status = await looked_at(daemon, 2)
+    assert (status["ownership"][1]["owner"], status["ownership"][1]["state"]) == ("", state)
+    assert status["owners"]["fault"] == fault
+
+
+def test_before_anybody_was_asked_other_owners_are_unknown() -> None:
+    status = shown(WatchedDaemon.serving(group_of("turbines", 1)), 2)
+    assert [shard["state"] for shard in status["ownership"]] == ["here", "unknown"]
+    assert status["owners"]["asked_ago_s"] is None
 
 
 def test_the_budget_has_its_lanes_in_their_order() -> None:

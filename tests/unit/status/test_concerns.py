@@ -41,6 +41,25 @@ def fault(event: str, cause: str = "no answer", *, stream: str = "", ended_ns: i
     return Fault(event, cause, "Ask the plant.", stream, 0, 0, 1, ended_ns)
 
 
+async def ownerless(*, is_ready: bool) -> list[str]:
+    """What is said where the group gave shards to nobody."""
+    daemon = WatchedDaemon.serving(GROUP)
+    daemon.is_ready, daemon.said_by_bus = is_ready, {1: "pod-b"}
+    board = daemon.board(4)
+    await board.renew()
+    found = board.status()["concerns"]
+    assert isinstance(found, list)
+    return [concern.what for concern in found if concern.severity == "bad"]
+
+
+async def test_shards_that_nobody_owns_are_named() -> None:
+    assert await ownerless(is_ready=True) == ["Shards without an owner: 2, 3."]
+
+
+async def test_while_shards_are_taken_over_here_nobody_misses_an_owner() -> None:
+    assert await ownerless(is_ready=False) == []
+
+
 def test_all_is_well_when_nothing_is_said() -> None:
     assert concerns_of(WatchedDaemon.serving(GROUP)) == []
 
