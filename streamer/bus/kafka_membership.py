@@ -2,14 +2,15 @@
 
 The topic stays empty; a consumer on it holds the membership. Contains what aiokafka 0.14 does not do: no heartbeat is
 sent while a callback of the listener is awaited (so that ``assign`` only notes the assignment, and shards are acquired
-by tasks), errors in a callback are swallowed, the member is expelled when it does not poll, and its sticky assignor
-keeps its state in the class.
+by tasks), errors in a callback are swallowed (so that they are kept, and end ``run``), the member is expelled when it
+does not poll, and its sticky assignor keeps its state in the class.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -66,9 +67,10 @@ class GroupMembership:
         self._rights = rights
         self._changed = asyncio.Event()
         self._must_rejoin = asyncio.Event()
+        self._failure: BaseException | None = None
 
     async def run(self, owner: Owner) -> None:
-        """Be a member until cancelled, then leave.
+        """Be a member until cancelled, then leave. Raises what the owner raises: it would own nobody knows what.
 
         A membership that breaks is begun anew; shards are kept meanwhile: only the group gives them to another.
         """
@@ -90,6 +92,8 @@ class GroupMembership:
                 _log.warning("bus.membership_lost", cause=error.what, remedy=error.remedy)
             finally:
                 await _left(consumer)
+            if self._failure is not None:
+                raise self._failure
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, longest_s)
 
@@ -111,6 +115,18 @@ class GroupMembership:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Around what the owner is told: its error ends ``run``, besides going on to aiokafka, which swallows it."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            self._failure = exc
+            self._must_rejoin.set()
+            raise
+
 
 async def _left(consumer: Consumer) -> None:
     try:
@@ -126,9 +142,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._owner = owner
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._owner.hold()
+        with self._membership.telling():
+            await self._owner.hold()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> Any:
         numbers = {partition.partition for partition in assigned}
-        self._owner.assign({number for number in numbers if number < self._membership.shards})
+        with self._membership.telling():
+            self._owner.assign({number for number in numbers if number < self._membership.shards})
         self._membership.assigned()

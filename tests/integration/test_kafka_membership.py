@@ -117,6 +117,25 @@ async def test_the_group_names_the_replica_of_each_shard_as_they_come_and_go(kaf
     assert await settled(looker) == {}
 
 
+class Failing(Owner):
+    """Cannot take what it is assigned."""
+
+    def assign(self, shards: Collection[int]) -> None:
+        raise LookupError(f"shards {sorted(shards)} are not wanted")
+
+
+async def test_an_error_about_an_assignment_ends_the_membership_and_is_not_swallowed(kafka_bootstrap: str) -> None:
+    """By itself aiokafka goes on with a member whose shards nobody owns."""
+    topics = TopicSettings.under(uuid.uuid4().hex[:8])
+    settings = KafkaSettings(bootstrap_servers=(kafka_bootstrap,), topics=topics)
+    bus = KafkaBus(settings, shards=2, partitions=2)
+    await bus.open()
+    async with asyncio.timeout(60):
+        with pytest.raises(LookupError, match=r"shards \[0, 1\]"):
+            await bus.membership().run(Failing())
+        assert await settled(bus) == {}
+
+
 async def test_restoring_for_longer_than_a_session_costs_no_membership(kafka_bootstrap: str) -> None:
     """A member that restores in the callback is expelled; should that stop, aiokafka has become better."""
     topics = TopicSettings.under(uuid.uuid4().hex[:8])

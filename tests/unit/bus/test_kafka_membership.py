@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
@@ -68,23 +70,30 @@ class FakeConsumer:
             await forever()
 
     async def rebalance(self, *partitions: int) -> Any:
-        """Do as aiokafka does; returns what it would await without a heartbeat meanwhile."""
-        await self._listener.on_partitions_revoked(set())
-        return self._listener.on_partitions_assigned({TopicPartition("shards", number) for number in partitions})
+        """Do as aiokafka does, errors and all; returns what it would await without a heartbeat meanwhile."""
+        with suppress(Exception):
+            await self._listener.on_partitions_revoked(set())
+        with suppress(Exception):
+            return self._listener.on_partitions_assigned({TopicPartition("shards", number) for number in partitions})
 
 
 class Owner:
-    """Notes what it is told and when."""
+    """Notes what it is told and when; what it fails at is raised."""
 
     def __init__(self) -> None:
+        self.fails_at = ""
         self.told: list[tuple[str, float]] = []
         self.assigned: list[set[int]] = []
 
     async def hold(self) -> None:
         await asyncio.sleep(HOLDING_S)
+        if self.fails_at == "hold":
+            raise AssertionError(self.fails_at)
         self.told.append(("held", now_s()))
 
     def assign(self, shards: Collection[int]) -> None:
+        if self.fails_at == "assign":
+            raise AssertionError(self.fails_at)
         self.told.append(("assigned", now_s()))
         self.assigned.append(set(shards))
 
@@ -171,6 +180,23 @@ def test_a_membership_that_breaks_is_begun_anew_and_takes_no_shard_away() -> Non
         assert play(act, broken, anew).assigned == [{0, 1}]
     (lost,) = (line for line in logs if line["event"] == "bus.membership_lost")
     assert "lacks Read on group powerp.state.owners" in lost["cause"]
+
+
+@pytest.mark.parametrize("told", ["hold", "assign"])
+def test_an_error_of_whoever_is_told_ends_the_membership_though_aiokafka_swallows_it(told: str) -> None:
+    consumer = FakeConsumer()
+
+    async def main() -> None:
+        case = Case(consumer)
+        case.owner.fails_at = told
+        running = asyncio.create_task(case.membership.run(case.owner))
+        await asyncio.sleep(0)
+        await consumer.rebalance(0, 1)
+        with pytest.raises(AssertionError, match=told):
+            await running
+
+    run_virtually(main())
+    assert consumer.stopped_s >= HOLDING_S
 
 
 def test_a_group_that_cannot_be_joined_is_tried_at_growing_pauses() -> None:
