@@ -170,6 +170,10 @@ class Daemon:
             clock_skew_s=None if ahead_ns is None else ahead_ns / NS_PER_S,
         )
 
+    def shard_of(self, member: Member) -> int:
+        """The shard of a series, whoever owns it."""
+        return self._bus.partition_of(member.signal.id.key.encode()) % self._settings.bus.shards
+
     def stop(self) -> None:
         """Ask the daemon to drain: commit what has arrived, start nothing new."""
         self._stopping.set()
@@ -204,7 +208,7 @@ class Daemon:
         await _until_all_end([self.ownership.run(self._stopping)], beside=[self._renew_roster()])
 
     def _wanted(self, shard: int) -> Wanted:
-        return [member for member in self.roster.members if self._shard_of(member) == shard], self._renewed
+        return [member for member in self.roster.members if self.shard_of(member) == shard], self._renewed
 
     async def _call_roll(self) -> None:
         signals = await self._patience.persist("source.unreachable", "source.reached", self._api.measurements)
@@ -236,7 +240,7 @@ class Daemon:
 
         Where the density of a raw stream cannot be learned now, its ledger is only watched as it grows.
         """
-        groups = groups_of(self.roster.members, self._shard_of)
+        groups = groups_of(self.roster.members, self.shard_of)
         raw = [group for group in groups if group.stream.resample_period_ns is None]
         now_ns = self._around.service_time.now_ns()
         samples_a_second: Mapping[str, float] = {}
@@ -269,12 +273,6 @@ class Daemon:
                 self._complaints.say("source.time_unknown", service_time.why_unknown, remedy=TIME_REMEDY)
                 await self._patience.pause(10)
         return now_ns
-
-    def _partition_of(self, member: Member) -> int:
-        return self._bus.partition_of(member.signal.id.key.encode())
-
-    def _shard_of(self, member: Member) -> int:
-        return self._partition_of(member) % self._settings.bus.shards
 
 
 async def _until_all_end(parts: Sequence[Awaitable[None]], beside: Sequence[Awaitable[None]] = ()) -> None:

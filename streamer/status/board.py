@@ -13,7 +13,7 @@ from streamer.config import BusSettings
 from streamer.delays import Delays
 from streamer.history import History
 from streamer.model import NS_PER_MS, NS_PER_S, Signal, SignalId, align_down, instant_text
-from streamer.roster import Roster
+from streamer.roster import Member, Roster
 from streamer.status.concerns import LAG_TOLERATED_S, Situation, concerns
 from streamer.status.holes import hole_views
 from streamer.status.owners import Owners
@@ -63,6 +63,10 @@ class Watched(Protocol):
     @property
     def service_now_ns(self) -> int | None:
         """The service's time; None while it is unknown."""
+        ...
+
+    def shard_of(self, member: Member) -> int:
+        """The shard of a series, whoever owns it."""
         ...
 
     def snapshot(self) -> Snapshot:
@@ -173,7 +177,7 @@ class Board:
 
     def signal(self, series: str) -> SignalView | None:
         """What is remembered of a series; None when no stream wants it."""
-        return look_up(self._daemon.roster.members, self._daemon.owned, series)
+        return look_up(self._daemon.roster.members, self._daemon.owned, self._daemon.shard_of, series)
 
     def _catalogued(self) -> dict[SignalId, Signal]:
         if self._roster is not self._daemon.roster:

@@ -5,7 +5,7 @@ Values are given as text: what JSON makes of a long integer or of NaN is not wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamer.ledger.memory import Known
@@ -44,13 +44,13 @@ class SignalView:
     """A series and what the ledger remembers of it.
 
     Attributes:
-        shard: which holds it here; None where another replica does, and the rest is empty.
+        shard: its own; where another replica owns that, or it is not restored yet, the rest is empty.
         samples: the last ones, the newest first; so are the revised ones.
     """
 
     found: Found
     description: str | None
-    shard: int | None
+    shard: int
     frontier: str | None
     watermark: str | None
     samples: tuple[SampleView, ...] = ()
@@ -72,16 +72,19 @@ def find(members: Iterable[Member], text: str) -> list[Found]:
     return [_found(member) for _, _, _, member in ranked[:MOST_FOUND]]
 
 
-def look_up(members: Iterable[Member], owned: Mapping[int, Owned], name: str) -> SignalView | None:
+def look_up(
+    members: Iterable[Member], owned: Mapping[int, Owned], shard_of: Callable[[Member], int], name: str
+) -> SignalView | None:
     """What is known of the series of a name; None when it is not wanted by any stream."""
     member = next((member for member in members if member.series.name == name), None)
     if member is None:
         return None
-    for number, shard in owned.items():
-        for group in shard.groups:
+    number = shard_of(member)
+    if number in owned:
+        for group in owned[number].groups:
             if member.series in group.series:
-                return _remembered(member, number, shard, group.id)
-    return SignalView(_found(member), member.signal.description, None, None, None)
+                return _remembered(member, number, owned[number], group.id)
+    return SignalView(_found(member), member.signal.description, number, None, None)
 
 
 def _remembered(member: Member, number: int, shard: Owned, group_id: str) -> SignalView:

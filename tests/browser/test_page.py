@@ -179,6 +179,15 @@ async def test_a_signal_is_found_by_its_tag_with_its_samples_revisions_and_holes
         assert "silent" in await text_of(page, "#signal")
 
 
+async def test_a_signal_that_another_replica_has_names_that_one() -> None:
+    daemon = WatchedDaemon.serving(GROUP)
+    daemon.shard = 1
+    async with shown(daemon) as page:
+        await page.fill("#tag", "7:1")
+        await page.wait_for_selector("#signal h3:text-is('U1/1')")
+        assert "Its shard, 1, is not served here. Owner: pod-b." in await text_of(page, "#signal")
+
+
 async def test_texts_of_the_plant_stay_texts() -> None:
     daemon = troubled()
     members = [replace(one, signal=replace(one.signal, tag=HOSTILE, name=HOSTILE)) for one in daemon.roster.members]

@@ -114,6 +114,7 @@ class WatchedDaemon:
     ledger_bytes: int | None = None
     said_by_bus: Mapping[int, str] | BusError | None = field(default_factory=lambda: {1: "pod-b"})
     is_bus_stuck: bool = False
+    shard: int = 0
 
     @classmethod
     def serving(cls, group: Group, holes: Sequence[HOLE] = (), *, behind_s: float = 1) -> WatchedDaemon:
@@ -126,6 +127,10 @@ class WatchedDaemon:
         ledger = ledger_of(group, holes, behind_s=behind_s)
         ledger.adopt([group], dict.fromkeys(group.series, 0))
         return cls({0: Shard(ledger, (group,))}, Roster(members))
+
+    def shard_of(self, _: Member) -> int:
+        """The one shard that all signals are in."""
+        return self.shard
 
     async def ask_bus(self) -> Mapping[int, str] | None:
         """Who owns the shards, as the bus says."""

@@ -269,6 +269,7 @@ function showBudget(status) {
 function mebibytes(bytes) { return `${(bytes / 1048576).toFixed(bytes < 104857600 ? 1 : 0)} MiB`; }
 
 function showShards(status) {
+  ownership = status.ownership;
   const taken = status.ledger_bytes / status.ledger_limit_bytes;
   const isFull = taken > 0.9;
   $("memory").className = isFull ? "is-warning" : "";
@@ -303,6 +304,7 @@ function ownersKnown({ ownership, owners }) {
 
 // ---- Find a signal -------------------------------------------------------------------------------------------------
 
+let ownership = []; // the shards as they were told last
 let chosen = null;
 let asked = 0;
 
@@ -345,7 +347,8 @@ async function refreshSignal() {
   const signal = await answer.json();
   if (series !== chosen) return;
   const scrolled = [...$("signal").querySelectorAll(".scroll")].map((region) => region.scrollTop);
-  show("signal", signal, signalView);
+  const shard = ownership[signal.shard];
+  show("signal", [signal, shard ? OWNED[shard.state](shard.owner) : "not known yet"], signalView);
   [...$("signal").querySelectorAll(".scroll")].forEach((region, at) => { region.scrollTop = scrolled[at] ?? 0; });
 }
 
@@ -368,12 +371,12 @@ function sampleTable(caption, samples, empty) {
         cell(String(one.revision), one.revision ? "number is-warning" : "number"))), empty))));
 }
 
-function signalView(signal) {
+function signalView([signal, owner]) {
   const name = signal.found.tag ?? signal.found.name ?? signal.found.series;
   const about = [signal.found.name, signal.description, signal.found.unit && `in ${signal.found.unit}`, `stream ${signal.found.stream}`, signal.found.series];
   const title = make("h3", {}, name);
   const line = make("p", { class: "quiet" }, about.filter(Boolean).join(" · "));
-  if (signal.shard === null) return [title, line, make("p", {}, "Another replica holds its shard; open the page of that one.")];
+  if (signal.frontier === null) return [title, line, make("p", {}, `Its shard, ${signal.shard}, is not served here. Owner: ${owner}.`)];
   const holes = signal.holes.map((hole) => row(instant(hole.start), [cell(instant(hole.end), "fixed"), cell(span(hole.span_s), "number"), cell(hole.cause)]));
   const unit = signal.found.unit ? ` ${signal.found.unit}` : "";
   const newest = signal.samples.length ? `Last: ${signal.samples[0].value}${unit} at ${signal.samples[0].instant.replace("T", " ")}. ` : "No sample yet. ";

@@ -71,7 +71,7 @@ def looked_up(values: list[Value], revised: dict[int, Value] | None = None) -> S
         window = Interval(instants[0], NOW_NS)
         query = Query(group, Lane.LIVE, group.series, window, NOW_NS, place)
         shard.ledger.apply(query, Answer({1: Column(instants, [instant_text(at) for at in instants], shown)}))
-    view = look_up(daemon.roster.members, daemon.owned, "7:1:raw")
+    view = look_up(daemon.roster.members, daemon.owned, daemon.shard_of, "7:1:raw")
     assert view is not None
     return view
 
@@ -108,12 +108,13 @@ def test_its_holes_are_there() -> None:
     )
 
 
-def test_a_series_of_another_replica_is_known_and_empty() -> None:
+@pytest.mark.parametrize("shard", [0, 1])
+def test_of_a_series_of_another_replica_the_shard_is_known_and_no_more(shard: int) -> None:
     daemon = WatchedDaemon.serving(group_of("turbines", 1))
-    view = look_up(daemon.roster.members, {}, "7:1:raw")
+    view = look_up(daemon.roster.members, {} if shard == 0 else daemon.owned, lambda _: shard, "7:1:raw")
     assert view is not None
-    assert (view.shard, view.samples) == (None, ())
+    assert (view.shard, view.frontier, view.samples) == (shard, None, ())
 
 
 def test_a_series_that_no_stream_wants_is_none() -> None:
-    assert look_up((), {}, "7:1:raw") is None
+    assert look_up((), {}, lambda _: 0, "7:1:raw") is None
