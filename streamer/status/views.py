@@ -180,7 +180,7 @@ def shard_views(
 ) -> list[ShardView]:
     """All shards, in order.
 
-    Of its own a replica knows best; what was said a few seconds ago counts for the others only.
+    Of those that it serves a replica knows best; what the bus said a few seconds ago counts for all others.
 
     Args:
         shards: how many there are.
@@ -189,14 +189,13 @@ def shard_views(
         replica: what it is called.
         said: of all shards, by the bus; None while nothing is known.
     """
-    return [
-        _here(shard, replica, owned[shard])
-        if shard in owned
-        else ShardView(shard, replica, "restoring")
-        if shard in assigned
-        else _there(shard, said)
-        for shard in range(shards)
-    ]
+    views = []
+    for shard in range(shards):
+        view = _here(shard, replica, owned[shard]) if shard in owned else _there(shard, said)
+        if shard in assigned and shard not in owned and view.owner in ("", replica):
+            view = ShardView(shard, replica, "restoring")
+        views.append(view)
+    return views
 
 
 def _here(shard: int, replica: str, owned: Owned) -> ShardView:

@@ -48,11 +48,15 @@ async def test_every_shard_is_listed_with_its_owner() -> None:
     assert status["owners"] == {"replica": "pod-a", "asked_ago_s": 2.0, "fault": ""}
 
 
-async def test_of_its_own_shards_a_replica_knows_best() -> None:
+async def test_of_what_it_serves_a_replica_knows_best_and_of_what_it_has_lost_the_group() -> None:
     daemon = WatchedDaemon.serving(group_of("turbines", 1))
-    daemon.said_by_bus = {0: "pod-b", 1: "pod-b"}
-    shards = (await looked_at(daemon, 2))["ownership"]
-    assert [(shard["owner"], shard["state"]) for shard in shards] == [("pod-a", "here"), ("pod-b", "elsewhere")]
+    daemon.assigned, daemon.said_by_bus = {0, 1, 2}, {0: "pod-b", 1: "pod-b", 2: "pod-a"}
+    shards = (await looked_at(daemon, 3))["ownership"]
+    assert [(shard["owner"], shard["state"]) for shard in shards] == [
+        ("pod-a", "here"),
+        ("pod-b", "elsewhere"),
+        ("pod-a", "restoring"),
+    ]
 
 
 @pytest.mark.parametrize(
