@@ -17,20 +17,12 @@ from typing import Any
 
 import yaml
 
+from tests.deploy.operators import definitions
 from tests.support.kafka_broker import free_port
 from tests.support.program import wait_for
 
 TOKEN = "sesame"
 STARTED_WITHIN_S = 90.0
-
-OPERATORS_KINDS = {
-    "PodMonitor": "monitoring.coreos.com/v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "KafkaTopic": "kafka.strimzi.io/v1beta2",
-    "KafkaUser": "kafka.strimzi.io/v1beta2",
-}
-"""What operators define, by kind. The server knows their names, versions and scope, and takes any content."""
 
 
 class Refused(Exception):
@@ -81,25 +73,35 @@ class Cluster:
         except (OSError, Refused):
             return False
 
-    def define(self, kind: str, api_version: str) -> None:
-        """Have the server take objects of an operator's kind."""
-        group, _, version = api_version.partition("/")
-        plural = f"{kind.lower()}s"
-        anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-        specification = {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
-            "versions": [{"name": version, "served": True, "storage": True, "schema": anything}],
-        }
-        definition = {"metadata": {"name": f"{plural}.{group}"}, "spec": specification}
+    def make(self, made: dict[str, Any], namespace: str) -> None:
+        """Make an object, in this namespace whatever it says. A field that its kind does not know is Refused."""
+        inside = made | {"metadata": made["metadata"] | {"namespace": namespace}}
+        plural = self._kinds(made["apiVersion"])[made["kind"]]
+        path = f"{_root(made['apiVersion'])}/namespaces/{namespace}/{plural}"
+        self.ask("POST", f"{path}?fieldValidation=Strict", inside)
+
+    def define(self, definition: dict[str, Any]) -> None:
+        """Have the server know an operator's kind, as the operator defines it."""
         self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
 
-    def serves(self, kind: str, api_version: str) -> bool:
+    def serves(self, definition: dict[str, Any]) -> bool:
+        """Whether a kind that was defined can be used, in each of its versions."""
+        specification = definition["spec"]
+        versions = [version["name"] for version in specification["versions"] if version["served"]]
+        served = (f"{specification['group']}/{version}" for version in versions)
         try:
-            return kind in {resource["kind"] for resource in self.ask("GET", f"/apis/{api_version}")["resources"]}
+            return all(specification["names"]["kind"] in self._kinds(api_version) for api_version in served)
         except Refused:
             return False
+
+    def _kinds(self, api_version: str) -> dict[str, str]:
+        """What paths call the kinds of a group's version."""
+        resources = self.ask("GET", _root(api_version))["resources"]
+        return {resource["kind"]: resource["name"] for resource in resources if "/" not in resource["name"]}
+
+
+def _root(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
 @contextmanager
@@ -144,7 +146,7 @@ def running_cluster(programs: Path, directory: Path) -> Iterator[Cluster]:
             *(programs / "kube-controller-manager", "--kubeconfig", directory / "kubeconfig", "--secure-port", 0),
             *(
                 "--leader-elect=false",
-                "--controllers=deployment-controller,replicaset-controller,disruption-controller",
+                "--controllers=deployment-controller,replicaset-controller,disruption-controller,serviceaccount-controller",
             ),
         ],
     ]
@@ -155,7 +157,8 @@ def running_cluster(programs: Path, directory: Path) -> Iterator[Cluster]:
             stack.callback(process.wait)
             stack.callback(process.kill)
         wait_for(cluster.is_ready, STARTED_WITHIN_S)
-        for kind, api_version in OPERATORS_KINDS.items():
-            cluster.define(kind, api_version)
-        wait_for(lambda: all(cluster.serves(*kind) for kind in OPERATORS_KINDS.items()), STARTED_WITHIN_S)
+        defined = list(definitions())
+        for definition in defined:
+            cluster.define(definition)
+        wait_for(lambda: all(map(cluster.serves, defined)), STARTED_WITHIN_S)
         yield cluster

@@ -12,7 +12,7 @@ from helm.dashboard import dashboard
 from streamer.bus.kafka_topics import shapes
 from streamer.config import load_settings
 from tests.deploy.chart import CHART, MATRIX, SCRAM, STREAM, VALUES, kinds, merged, objects, only, templates
-from tests.deploy.cluster import OPERATORS_KINDS
+from tests.deploy.operators import KINDS
 from tests.support.documented_rights import documented_rights
 
 pytestmark = pytest.mark.chart
@@ -59,7 +59,7 @@ def test_lint_has_no_complaint(name: str) -> None:
 def test_every_object_is_as_kubernetes_wants_it(name: str) -> None:
     validator = pytest.importorskip("kubernetes_validate")
     for made in objects(MATRIX[name]):
-        if made["kind"] not in OPERATORS_KINDS:
+        if made["kind"] not in KINDS:
             validator.validate(made, KUBERNETES, strict=True)
 
 

@@ -7,16 +7,17 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from streamer.simulator.plants import SYNTHETIC
-from tests.deploy.chart import CHART, MATRIX, VALUES, merged
-from tests.deploy.cluster import Cluster, running_cluster
+from tests.deploy.chart import CHART, MATRIX, VALUES, merged, objects, only
+from tests.deploy.cluster import Cluster, Refused, running_cluster
 from tests.deploy.node import Node, attended
 from tests.support.program import SECRET, STREAM, simulated, wait_for
 
@@ -43,6 +44,8 @@ def namespace(cluster: Cluster) -> str:
     """One in which only pods of the restricted standard may run."""
     name = f"grid-{uuid.uuid4().hex[:8]}"
     cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    wait_for(lambda: bool(cluster.ask("GET", accounts)["items"]))  # its default one is made a moment later
     return name
 
 
@@ -106,12 +109,58 @@ def release(cluster: Cluster, namespace: str, kafka_bootstrap: str) -> Iterator[
         )
 
 
-@pytest.mark.parametrize("name", MATRIX)
-def test_the_server_takes_every_object(cluster: Cluster, namespace: str, name: str) -> None:
+def rendered(_cluster: Cluster, _namespace: str, name: str) -> list[dict[str, Any]]:
+    """Every object of a set of values as the chart makes it for any cluster."""
+    return objects(MATRIX[name])
+
+
+def chosen(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:
+    """The same, as it makes them by what this server has. Helm's dry run asks for that, and sends no object."""
     helm = pytest.importorskip("helm_python")
     with helm.Config(kubeconfig_content=cluster.kubeconfig, namespace=namespace) as config:
         values = merged(VALUES, MATRIX[name])
-        assert config.install(str(CHART), "plant", values, namespace=namespace, dry_run="server")["name"] == "plant"
+        planned = config.install(str(CHART), "plant", values, namespace=namespace, dry_run="server")
+    return [made for made in yaml.safe_load_all(planned["manifest"]) if made]
+
+
+MAKERS = pytest.mark.parametrize("maker", [rendered, chosen])
+Maker = Callable[[Cluster, str, str], list[dict[str, Any]]]
+
+
+@MAKERS
+@pytest.mark.parametrize("name", MATRIX)
+def test_the_server_takes_every_object(cluster: Cluster, namespace: str, name: str, maker: Maker) -> None:
+    for made in maker(cluster, namespace, name):
+        cluster.make(made, namespace)
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    ("name", "kind", "path"),
+    [
+        ("least", "Deployment", ("spec", "template", "spec", "containers", 0, "readinessProbe")),
+        ("pod-monitor", "PodMonitor", ("spec", "podMetricsEndpoints", 0, "interval")),
+        ("service-monitor", "ServiceMonitor", ("spec", "endpoints", 0, "interval")),
+        ("alerts", "PrometheusRule", ("spec", "groups", 0, "rules", 0, "record")),
+        ("strimzi", "KafkaTopic", ("spec", "topicName")),
+        ("strimzi", "KafkaUser", ("spec", "authorization", "acls", 0, "resource", "patternType")),
+    ],
+)
+def test_a_misspelt_field_is_refused(
+    cluster: Cluster, namespace: str, name: str, kind: str, path: tuple[str | int, ...], maker: Maker
+) -> None:
+    made = next(made for made in maker(cluster, namespace, name) if made["kind"] == kind)
+    holder: Any = made
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[f"{path[-1]}s"] = holder.pop(path[-1])
+    with pytest.raises(Refused, match=f"unknown field .*{path[-1]}s"):
+        cluster.make(made, namespace)
+
+
+def test_strimzis_newest_version_is_used_where_the_server_has_it(cluster: Cluster, namespace: str) -> None:
+    versions = [only(maker(cluster, namespace, "strimzi"), "KafkaUser")["apiVersion"] for maker in (rendered, chosen)]
+    assert versions == ["kafka.strimzi.io/v1beta2", "kafka.strimzi.io/v1"]
 
 
 def test_an_update_rolls_under_load_without_a_gap_or_a_double(release: Release, node: Node) -> None:
@@ -122,8 +171,8 @@ def test_an_update_rolls_under_load_without_a_gap_or_a_double(release: Release, 
     node.watch_readiness()
     release.upgrade({"config": {"streams": [STREAM | {"overlap": "4s"}]}})
     wait_for(release.is_rolled_out, 120)
-    after = release.pods()
-    assert before.isdisjoint(pod["metadata"]["uid"] for pod in after if pod["status"]["phase"] == "Running")
+    after = [pod for pod in release.pods() if pod["status"]["phase"] == "Running"]  # the test's has come to its end
+    assert before.isdisjoint(pod["metadata"]["uid"] for pod in after)
     assert node.least_ready is not None
     assert node.least_ready >= 2
     time.sleep(GOES_ON_S)
