@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from secrets import token_hex
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -213,11 +214,14 @@ class KafkaBus:
                 return any((await consumer.beginning_offsets(self._samples_of(shard))).values())
 
     async def check(self) -> str:
-        """Connect and try every right that ``run`` needs, in transactions that are taken back."""
+        """Connect and try every right that ``run`` needs, in transactions that are taken back.
+
+        Each time as a writer of its own: two at once would fence each other.
+        """
         await self.open()
         rights = self._rights.of_run()
         with explained("Trying the rights on Kafka", rights):
-            missing = await RightsTrial(self._clients, f"{self._topics.state}-check").missing(rights)
+            missing = await RightsTrial(self._clients, f"{self._topics.state}-check-{token_hex(4)}").missing(rights)
         if missing:
             raise BusRefused(f"Kafka would refuse what `streamer run` does: {lacking(missing)}.", GRANT)
         found = (f"{getattr(self._topics, topic)} ({count})" for topic, count in self._partitions.items())

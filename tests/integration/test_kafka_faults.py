@@ -263,6 +263,13 @@ async def test_checking_publishes_nothing(settings: KafkaSettings) -> None:
     await writer.close()
 
 
+async def test_two_checks_at_once_do_not_fence_each_other(settings: KafkaSettings) -> None:
+    bus = await opened(settings)
+    for _ in range(3):
+        for found in await asyncio.gather(bus.check(), bus.check(), bus.check()):
+            assert "may read, write and commit" in found
+
+
 async def test_an_absent_broker_is_said_in_words() -> None:
     bus = KafkaBus(KafkaSettings(bootstrap_servers=("127.0.0.1:1",)), shards=1, partitions=1)
     with pytest.raises(BusUnreachable, match="no broker answers"):
