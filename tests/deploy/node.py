@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import math
 import subprocess
 import threading
 import time
@@ -32,6 +33,7 @@ class Node:
         self._namespace = namespace
         self._directory = directory
         self._ports: dict[str, int] = {}
+        self._probed: dict[str, tuple[int, float]] = {}  # failures in a row, and when it was asked
         self._stopping = threading.Event()
         self.least_ready: int | None = None
         self.failure: BaseException | None = None
@@ -75,7 +77,7 @@ class Node:
             return False
         state = _podman("inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}", uid).stdout.split()
         if state[0] == "true":
-            is_ready = self._answers(pod)
+            is_ready = self._is_ready(pod)
             self._report(pod, "Running", is_ready, {"running": {}})
             return is_ready
         ended = {"terminated": {"exitCode": int(state[1]), "message": self._message(pod, int(state[1]))}}
@@ -162,16 +164,24 @@ class Node:
         is_log = code != 0 and container["terminationMessagePolicy"] == "FallbackToLogsOnError"
         return "\n".join(self.log(pod))[-2048:] if is_log else ""
 
-    def _answers(self, pod: dict[str, Any]) -> bool:
-        """Whether the readiness probe, if there is one, succeeds: under the pod's address, as a kubelet asks."""
+    def _is_ready(self, pod: dict[str, Any]) -> bool:
+        """As a kubelet has it: the probe asks once a period, and a pod is ready until it fails too often in a row."""
         (container,) = pod["spec"]["containers"]
         if "readinessProbe" not in container:
             return True
-        port = self._ports[pod["metadata"]["uid"]]
+        uid, probe = pod["metadata"]["uid"], container["readinessProbe"]
+        failures, asked_s = self._probed.get(uid, (probe["failureThreshold"], -math.inf))
+        if time.monotonic() >= asked_s + probe["periodSeconds"]:
+            failures = 0 if self._answers(self._ports[uid], probe["httpGet"]["path"]) else failures + 1
+            self._probed[uid] = failures, time.monotonic()
+        return bool(failures < probe["failureThreshold"])
+
+    def _answers(self, port: int, path: str) -> bool:
+        """Whether a probe succeeds: under the pod's address, as a kubelet asks."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             headers = {"Host": f"{POD_ADDRESS}:{port}", "User-Agent": "kube-probe/1.35"}
-            connection.request("GET", container["readinessProbe"]["httpGet"]["path"], headers=headers)
+            connection.request("GET", path, headers=headers)
             return connection.getresponse().status == 200
         except OSError:
             return False
