@@ -41,6 +41,7 @@ class Api:
     Attributes:
         requests: how many arrived, whatever became of them.
         most_in_flight: most requests with a good token that were in flight at once, the refused ones included.
+        crowded: how many were refused because too many were in flight.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Api:
         self._in_flight = 0
         self.requests = 0
         self.most_in_flight = 0
+        self.crowded = 0
         self._operations: dict[tuple[str, str], Callable[[bytes], bytes]] = {
             ("GET", "v1/databases"): lambda body: databases_answer(world),
             ("GET", "v1/measurements"): lambda body: measurements_answer(world),
@@ -90,6 +92,7 @@ class Api:
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
             if self._in_flight > MOST_IN_FLIGHT:
+                self.crowded += 1
                 detail = f"At most {MOST_IN_FLIGHT} requests of a credential may be in flight."
                 raise Refusal(429, "Too Many Requests", detail, "too_many_requests", retry_after="1")
             await self._obstruct(database_id)

@@ -45,6 +45,11 @@ class Simulator:
         """Most requests of the credential that were in flight at once, those included that were refused for it."""
         return self._api.most_in_flight
 
+    @property
+    def crowded(self) -> int:
+        """How many requests were refused (429) because too many of the credential were in flight."""
+        return self._api.crowded
+
 
 @asynccontextmanager
 async def serve(
