@@ -42,9 +42,11 @@ demo: $(VENV)/.run ## Run the daemon against the simulated plant, without Kafka 
 demo-kafka: $(VENV)/.dev ## The same demo on a real Kafka of its own (needs Java 17 and Maven)
 	$(BIN)/python -m tests.support.local_kafka -- $(BIN)/streamer demo --bus kafka
 
+# More processes than cores: half of the tests wait for other processes, or for a Kafka.
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests (those of Kafka are skipped where none can be had)
-	$(BIN)/python -m pytest -m "not torture and not image and not cluster"
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m "not torture and not image and not cluster and not alone"
+	$(BIN)/python -m pytest -m alone
 
 .PHONY: torture
 torture: $(VENV)/.dev ## Kill the daemon, and then the broker, KILLS times (50 unless told), then each of three; count every sample

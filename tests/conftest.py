@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from xdist import is_xdist_worker
 
 from tests.support.kafka_broker import Broker
 from tests.support.local_kafka import any_kafka, local_kafka
 from tests.support.required import required
+
+LONGEST_FIRST = (
+    "tests/integration/test_real_faults.py",
+    "tests/integration/",
+    "tests/contract/",
+    "tests/scenarios/",
+    "tests/simulation/",
+)
+"""Where several processes share the tests, these come first: a long file that is begun last keeps one of them alone.
+
+What waits for processes and for Kafka is before what computes, so that each has the other beside it.
+"""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Arrange the files for several processes; what is equal keeps its random order."""
+    if is_xdist_worker(session):
+        items.sort(key=lambda item: [not item.nodeid.startswith(place) for place in LONGEST_FIRST])
 
 
 @pytest.fixture(scope="session")

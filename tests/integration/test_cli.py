@@ -72,6 +72,7 @@ def first_run(url: str, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
         return FirstRun(site, published_after_s, command.stop())
 
 
+@pytest.mark.alone
 def test_run_publishes_within_three_seconds_of_its_start(first_run: FirstRun) -> None:
     assert first_run.published_after_s < 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -47,7 +48,10 @@ def jars() -> Path:
     if shutil.which("mvn") is None:
         raise NoKafka("no Kafka: neither KAFKA_BOOTSTRAP_SERVERS nor Docker nor Maven (mvn) is there")
     JARS.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=JARS.parent) as scratch:
+    with JARS.parent.joinpath("lock").open("w") as lock, tempfile.TemporaryDirectory(dir=JARS.parent) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if JARS.is_dir():  # another process was first
+            return JARS
         (Path(scratch) / "pom.xml").write_text(POM)
         fetched = subprocess.run(
             ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", f"-DoutputDirectory={scratch}/jars"],

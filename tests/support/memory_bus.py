@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from aiokafka.partitioner import murmur2
@@ -44,6 +45,7 @@ class MemoryBus:
         self.is_reachable = True
         self.writers: dict[int, MemoryWriter] = {}
         self.group: Group | None = None
+        self._ends: Counter[int] = Counter()
 
     async def open(self) -> None:
         self._reach()
@@ -65,7 +67,15 @@ class MemoryBus:
 
     def ends(self, shard: int) -> dict[int, int]:
         """Where the partitions of a shard end; a memory bus has a partition a shard."""
-        return {shard: sum(len(some.values) for some in self.records if some.partition == shard)}
+        return {shard: self._ends[shard]}
+
+    def keep(self, records: Sequence[Records]) -> None:
+        """Take what is committed."""
+        now_s = asyncio.get_running_loop().time()
+        self.records += records
+        self.committed += ((now_s, some) for some in records)
+        for some in records:
+            self._ends[some.partition] += len(some.values)
 
     async def read(
         self, topic: str, *, last: int | None, follow: bool, shard: int | None = None
@@ -115,10 +125,9 @@ class MemoryWriter:
         if self._is_dead or fault == "lost" or self._bus.writers.get(self._shard) is not self:
             self._is_dead = True
             raise OutcomeUnknown("The commit did not happen.")
-        self._bus.records += records
+        self._bus.keep(records)
         if closing is not None:
             self._bus.notices += closing(self._bus.ends(self._shard))
-        self._bus.committed += ((asyncio.get_running_loop().time(), some) for some in records)
         live = self._bus.state.setdefault(self._shard, {})
         for key, value in state.items():
             if value is None:

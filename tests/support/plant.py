@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from streamer.clock import ServiceTime
 from streamer.errors import SourceError, SourceUnreachable
@@ -12,6 +13,10 @@ from streamer.model import NS_PER_MS, NS_PER_S, Answer, Column, Query, Signal, S
 from tests.support.virtual_time import EPOCH_NS, VirtualClock
 
 DATABASE = 7
+
+
+_text = lru_cache(maxsize=10_000)(instant_text)
+"""All signals share their instants, and each is asked for again while it overlaps."""
 
 
 def _at_once(index: int, instant_ns: int) -> int:
@@ -69,7 +74,7 @@ class Plant:
             shown = self.truth(index, *query.asked)
             if shown and index not in self.silent:
                 instants = list(shown)
-                columns[index] = Column(instants, [instant_text(at) for at in instants], list(shown.values()))
+                columns[index] = Column(instants, [_text(at) for at in instants], list(shown.values()))
         return Answer(columns, received_wall_ns=self.clock.wall_ns())
 
     def truth(self, index: int, start_ns: int, end_ns: int) -> dict[int, float]:

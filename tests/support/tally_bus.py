@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from streamer.model import Closing, Records
-from tests.support.memory_bus import MemoryBus, MemoryWriter
+from streamer.model import Records
+from tests.support.memory_bus import MemoryBus
 
 
 class TallyBus(MemoryBus):
@@ -25,18 +25,13 @@ class TallyBus(MemoryBus):
         self.counts: defaultdict[bytes, bytearray] = defaultdict(bytearray)
         self.newest_ns: dict[bytes, int] = {}
         self.disordered = 0
-        self._ends: defaultdict[int, int] = defaultdict(int)
 
-    async def acquire(self, shard: int) -> MemoryWriter:
-        self.writers[shard] = writer = TallyWriter(self, shard)
-        return writer
+    def keep(self, records: Sequence[Records]) -> None:
+        for some in records:
+            self._ends[some.partition] += len(some.values)
+            self._tally(some)
 
-    def ends(self, shard: int) -> dict[int, int]:
-        return {shard: self._ends[shard]}
-
-    def tally(self, records: Records) -> None:
-        """Count what was committed."""
-        self._ends[records.partition] += len(records.values)
+    def _tally(self, records: Records) -> None:
         counts, newest_ns = self.counts[records.key], self.newest_ns.get(records.key, 0)
         for at_ns in records.timestamps_ns:
             number = (at_ns - self.start_ns) // self.period_ns
@@ -46,18 +41,3 @@ class TallyBus(MemoryBus):
             self.disordered += at_ns < newest_ns
             newest_ns = max(newest_ns, at_ns)
         self.newest_ns[records.key] = newest_ns
-
-
-class TallyWriter(MemoryWriter):
-    """The writer of a shard of a ``TallyBus``."""
-
-    def __init__(self, bus: TallyBus, shard: int) -> None:
-        super().__init__(bus, shard)
-        self._tally = bus.tally
-
-    async def commit(
-        self, records: Sequence[Records], state: Mapping[bytes, bytes | None], closing: Closing | None = None
-    ) -> None:
-        for some in records:
-            self._tally(some)
-        await super().commit([], state, closing)
