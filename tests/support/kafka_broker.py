@@ -18,6 +18,7 @@ STOPPED_WITHIN_S = 15.0
 ALONE: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     "num.partitions": "1",
+    "log.retention.ms": "-1",  # what tests publish bears instants of long ago
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
