@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError
 
 from streamer.bus.kafka import KafkaBus
+from streamer.bus.kafka_group import describe
 from streamer.config import KafkaSettings, TopicSettings
 from streamer.errors import EXIT_REFUSED, EXIT_UNREACHABLE, BusError, BusRefused
 from streamer.simulator.server import Simulator
@@ -29,6 +32,7 @@ RIGHTS = documented_rights()
 OF_RUN = [right for right in RIGHTS if "run" in right.commands]
 PREFIX = "powerp"
 WRONG_PASSWORD = "mellon-opens-nothing"
+COORDINATED_WITHIN_S = 20.0
 WAITING = [
     right
     for right in OF_RUN
@@ -73,6 +77,22 @@ async def set_up(broker: SecuredKafka) -> None:
         )
         await KafkaBus(settings, shards=1, partitions=1).open()
     await broker.grant(granted())
+    await until_coordinated(broker, f"{PREFIX}.state.owners")
+
+
+async def until_coordinated(broker: SecuredKafka, group: str) -> None:
+    """Asked for a group for the first time, a broker makes the topic of all groups, and refuses until it has it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+    await admin.start()
+    try:
+        async with asyncio.timeout(COORDINATED_WITHIN_S):
+            while True:
+                with suppress(GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+                    await describe(admin, group)
+                    return
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(scope="module")
