@@ -23,6 +23,7 @@ from streamer.wiring import assembled
 from tests.support.counted_run import BEHAVIOUR, SHARDS, configured, drained, life, until_restored
 
 REPLICAS = 3
+SIGNALS = 200
 STEADY_S = 40.0
 MOST_REFUSED = 0.001
 """Share of the requests in a steady run."""
@@ -31,7 +32,7 @@ GRACEFUL_S = 5.0
 CRASHED_S = SESSION_TIMEOUT_S + 5.0
 """Most that a signal may pause when a replica is told to end, and when it dies."""
 
-LATENCY_S = 0.1
+LATENCY_S = 0.08
 """With it the replicas want more than the four requests at once that the service takes, were they not to share them."""
 HISTORY_NS = 30 * NS_PER_S
 
@@ -79,7 +80,7 @@ async def reading(settings: Settings) -> AsyncIterator[Arrivals]:
 async def test_replicas_that_come_and_go_pause_a_signal_for_seconds_and_are_hardly_ever_refused(
     tmp_path: Path, kafka_bootstrap: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world = demo_world(synthetic_signals=40, behaviours={SYNTHETIC: BEHAVIOUR}, seed=7)
+    world = demo_world(synthetic_signals=SIGNALS, behaviours={SYNTHETIC: BEHAVIOUR}, seed=7)
     file = tmp_path / "hand-over.yaml"
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(serve(world, latency_s=LATENCY_S))
@@ -121,7 +122,7 @@ async def test_replicas_that_come_and_go_pause_a_signal_for_seconds_and_are_hard
             f"the longest pause of a signal was {graceful_s:.1f} s when one came and one was told to end, "
             f"{crashed_s:.1f} s when one was killed\n"
         )
-    assert signals == 40
+    assert signals == SIGNALS
     assert refused <= MOST_REFUSED * asked
     assert graceful_s <= GRACEFUL_S
     assert crashed_s <= CRASHED_S
