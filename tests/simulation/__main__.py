@@ -1,15 +1,18 @@
 """Run seeds on all cores: ``python -m tests.simulation FIRST [LAST]``, or ``--hours N`` of virtual time.
 
 ``--log`` prints all that was said, for one seed. The exit code is 1 when a seed is not clean or a fault never happened.
+Ctrl-C begins no more seeds; the figures are of those that were begun, and the exit code is 130.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count
 
@@ -34,20 +37,30 @@ def main() -> int:
     seeds: Iterator[int] = count(asked.first)
     if asked.hours is None:
         seeds = iter(range(asked.first, (asked.last or asked.first) + 1))
-    figures = _run(seeds, asked.workers, asked.hours, has_log=asked.log)
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    figures = _run(seeds, asked.workers, asked.hours, interrupted, has_log=asked.log)
     _say(figures.table())
     for seed, violations in figures.violated.items():
         _say(f"seed {seed} is not clean: {violations[0]}\n    replay it: {replay(seed)}")
     is_unfired = figures.seeds >= EACH_FIRES_IN_SEEDS and bool(figures.unfired)
     if is_unfired:
         _say(f"never happened: {', '.join(figures.unfired)}")
-    return int(bool(figures.violated) or is_unfired)
+    if figures.violated or is_unfired:
+        return 1
+    return 130 if interrupted.is_set() else 0
 
 
-def _run(seeds: Iterator[int], workers: int, hours: float | None, *, has_log: bool) -> Figures:
+def _run(
+    seeds: Iterator[int], workers: int, hours: float | None, interrupted: threading.Event, *, has_log: bool
+) -> Figures:
     figures, began_s = Figures(), time.monotonic()
     said_s = began_s
-    for outcome in _outcomes(seeds, workers, figures, hours):
+
+    def is_enough() -> bool:
+        return interrupted.is_set() or (hours is not None and figures.hours >= hours)
+
+    for outcome in _outcomes(seeds, workers, is_enough):
         figures.add(outcome)
         if has_log:
             _say("\n".join(outcome.log))
@@ -60,13 +73,14 @@ def _run(seeds: Iterator[int], workers: int, hours: float | None, *, has_log: bo
     return figures
 
 
-def _outcomes(seeds: Iterator[int], workers: int, figures: Figures, hours: float | None) -> Iterator[Outcome]:
-    """In the order of the seeds; so many at once as there are workers, and no more begun than asked for."""
-    with ProcessPoolExecutor(workers) as pool:
+def _outcomes(seeds: Iterator[int], workers: int, is_enough: Callable[[], bool]) -> Iterator[Outcome]:
+    """In the order of the seeds; so many at once as there are workers, and no more begun once it is enough."""
+    ignoring = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the workers too, and they are to end their seeds
+    with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=ignoring) as pool:
         begun = [pool.submit(simulate, seed) for _, seed in zip(range(2 * workers), seeds, strict=False)]
         while begun:
             yield begun.pop(0).result()
-            if hours is None or figures.hours < hours:
+            if not is_enough():
                 begun += [pool.submit(simulate, seed) for seed in (next(seeds, None),) if seed is not None]
 
 
