@@ -82,7 +82,8 @@ class World:
         self._group = Group(shape.shards)
         self._lost: set[int] = set()
         self._is_halted = False
-        self._calm_since_s = self._committed_s = 0.0
+        self._calm_since_s = 0.0
+        self._committed_s: dict[int, float] = {}
         self._calm: tuple[object, ...] = ()
         self.reconfigure(self.random.choice([RAW, RAW, RAW[2:]]), shape.group_size)
         self._keeper = asyncio.create_task(self._keep_alive())
@@ -277,7 +278,7 @@ class World:
             await (asyncio.wait(tasks, timeout=0.5) if tasks else asyncio.sleep(0.5))
 
     def _check_lively(self) -> None:
-        """While nothing is in the way, there are commits."""
+        """While nothing is in the way, each shard that has anything to commit commits."""
         is_away = self.service.is_away or self.service.is_token_service_away or self.kafka.is_away
         outside = is_away or bool(self._lost)
         frozen = any(process.gate.is_frozen for process in self.processes)
@@ -285,8 +286,9 @@ class World:
         now_s = self.service.now_s()
         if outside or frozen or calm != self._calm:
             self._calm, self._calm_since_s = calm, now_s
-        if now_s - max(self._calm_since_s, self._committed_s) > COMMITS_WITHIN_S:
-            self.violated(f"no commit for {COMMITS_WITHIN_S} s, and nothing in the way")
+        for shard, committed_s in self._committed_s.items():
+            if now_s - max(self._calm_since_s, committed_s) > COMMITS_WITHIN_S:
+                self.violated(f"no commit of shard {shard} for {COMMITS_WITHIN_S} s, and nothing in the way")
 
     def _look_at(self, ended: Process) -> None:
         """What ended a process must be allowed to."""
@@ -305,7 +307,7 @@ class World:
 
     def _committed(self, changes: Mapping[bytes, bytes | None], records: list[Logged], shard: int) -> None:
         self.chronicle.note(f"commit {shard}: {len(records)} records, {len(changes)} changes")
-        self._committed_s = self.service.now_s()
+        self._committed_s[shard] = self.service.now_s()
         mark = SECRET_MARK.encode()
         for value in (*(record.value for record in records), *changes.values()):
             if value is not None and mark in value:
