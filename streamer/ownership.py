@@ -157,9 +157,12 @@ class Ownership:
         finally:
             self._is_ending = True
             await _cancelled([*self._tasks, told])
-            if stopping.is_set():
-                await asyncio.gather(*(self._end_transaction(one) for one in self._tenures.values() if one.is_in_doubt))
-            await _cancelled([telling])
+            try:
+                if stopping.is_set():
+                    in_doubt = [tenure for tenure in self._tenures.values() if tenure.is_in_doubt]
+                    await asyncio.gather(*map(self._end_transaction, in_doubt))
+            finally:
+                await _cancelled([telling])  # a farewell, also when there is no more time for the rest
 
     async def _watch(self, telling: asyncio.Task[None], told: asyncio.Task[bool] | None = None) -> None:
         """Wait for the end of anything that ends the process, or of all shards; raise its error."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streamer.daemon import Daemon
+from streamer.daemon import DRAIN_S, Daemon
 from streamer.model import NS_PER_S
 from tests.scenarios.conftest import Site
 from tests.support.group import SESSION_S, Group, Member
@@ -109,6 +109,19 @@ def test_a_graceful_hand_over_pauses_a_signal_for_less_than_five_seconds() -> No
         await asyncio.sleep(60)
         await second.stopped()
         assert max(site.pauses_s()) < 5
+
+    run(main)
+
+
+def test_a_replica_leaves_the_group_though_the_drain_ends_while_it_waits_for_a_transaction_to_be_ended() -> None:
+    async def main(site: Site, group: Group) -> None:
+        replica = Replica(site, [])
+        await asyncio.sleep(30)
+        site.bus.commit_s, site.bus.acquired_s = DRAIN_S, 1000.0
+        site.bus.fail_commits = ["unknown"] * SHARDS
+        await asyncio.sleep(1)
+        await replica.stopped()
+        assert replica.member.owner is None
 
     run(main)
 

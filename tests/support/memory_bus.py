@@ -27,6 +27,8 @@ class MemoryBus:
         commits: how many commits succeeded.
         broken: how many did not, or were cut short.
         fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
+        commit_s: how long a commit takes.
+        acquired_s: how long it takes to become a writer.
         is_reachable: whether ``open`` and ``acquire`` work.
         group: shares the shards out; None when one process has all.
     """
@@ -34,6 +36,7 @@ class MemoryBus:
     def __init__(self, partitions: int = 4, commit_s: float = 0.006) -> None:
         self.partitions = partitions
         self.commit_s = commit_s
+        self.acquired_s = 0.0
         self.records: list[Records] = []
         self.committed: list[tuple[float, Records]] = []
         self.trimmed: list[Records] = []
@@ -52,6 +55,7 @@ class MemoryBus:
 
     async def acquire(self, shard: int) -> MemoryWriter:
         self._reach()
+        await asyncio.sleep(self.acquired_s)
         self.writers[shard] = writer = MemoryWriter(self, shard)
         return writer
 
