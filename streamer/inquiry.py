@@ -45,7 +45,7 @@ class Inquiry:
         read = frozenset[int]()
         for around in query.apart:
             read |= (await self._asked(replace(query, stretched=around))).columns.keys()
-        answer = replace(await self._asked(query), read=read)
+        answer = await self._asked(query, read)
         doubt = proof.doubt(query, answer, known_ns)
         if doubt is None:
             proof.answered()
@@ -53,7 +53,7 @@ class Inquiry:
         pieces = [(piece, await self._asked(piece)) for piece in proof.pieces(query, answer, doubt)]
         questions, is_whole = len(pieces), shows_all(query, answer, pieces, doubt)
         if not is_whole:  # samples that came in between look like that: then the whole question shows them now
-            first, answer = answer, replace(await self._asked(query), read=read)
+            first, answer = answer, await self._asked(query, read)
             questions, is_whole = questions + 1, shows_all(query, answer, [*pieces, (query, first)], doubt)
         self._metrics.proofs.labels(doubt.value, "proved" if is_whole else "refuted").inc(questions)
         if not is_whole:
@@ -62,10 +62,10 @@ class Inquiry:
         proof.proved(query, answer, doubt)
         return answer
 
-    async def _asked(self, query: Query) -> Answer:
+    async def _asked(self, query: Query, read: frozenset[int] = frozenset()) -> Answer:
         answer = await self._source.query(query)
         self.answered_ns = self._clock.monotonic_ns()
-        return answer
+        return replace(answer, read=read) if read else answer
 
 
 def _refutation(query: Query, doubt: Doubt) -> QueryFailed:

@@ -195,9 +195,11 @@ def is_of_silence(query: Query, accounts: Iterable[Account]) -> bool:
 
 def vanished_by(query: Query, answer: Answer, series: Series, account: Account) -> int:
     """How many published samples a repair says are not there any more, though others of the signal were shown."""
-    index = series.signal.index
-    is_shown = index in answer.columns or index in answer.read
-    if not query.fills_holes or not is_shown or shows_any(answer.columns.get(index), query.window):
+    if not query.fills_holes:
+        return 0
+    column = answer.columns.get(series.signal.index)
+    is_shown = column is not None or series.signal.index in answer.read
+    if not is_shown or shows_any(column, query.window):
         return 0
     return account.memory.count(covered_by(query))
 

@@ -223,16 +223,14 @@ def _apart(standing: Standing, asked: Interval, witnesses_ns: Mapping[Series, in
     Only of series of which more is missing than one question asks for: three answers minutes apart, which do without
     a known sample, are enough for one hole, but many holes grow faster than that.
     """
+    far_ns = {series: at_ns for series, at_ns in witnesses_ns.items() if not asked.start_ns <= at_ns < asked.end_ns}
+    if not far_ns:
+        return ()
     missing_ns = Counter[Series]()
     for hole in standing.holes:
         missing_ns[hole.series] += hole.interval.end_ns - hole.interval.start_ns
-    far_ns = sorted(
-        at_ns
-        for series, at_ns in witnesses_ns.items()
-        if missing_ns[series] > standing.chunk_ns and not asked.start_ns <= at_ns < asked.end_ns
-    )
     result: list[Interval] = []
-    for at_ns in far_ns:
+    for at_ns in sorted(at_ns for series, at_ns in far_ns.items() if missing_ns[series] > standing.chunk_ns):
         both = _with(standing, result[-1], at_ns, standing.chunk_ns) if result else None
         if both is not None:
             result[-1] = both

@@ -193,11 +193,11 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
     for asked, piece in pieces:
         window = Interval(asked.asked.start_ns, min(asked.asked.end_ns, until_ns))
         for index in {*piece.columns, *answer.columns}:
-            columns = piece.columns.get(index), answer.columns.get(index)
-            there, here = (_within(column, window) for column in columns)
+            theirs, ours = piece.columns.get(index), answer.columns.get(index)
+            there, here = _within(theirs, window), _within(ours, window)
             if there - here or (here and not there) or (is_alike and here != there):
                 return False
-            if doubt is Doubt.GRID and _within(columns[1], asked.asked) - _within(columns[0], asked.asked):
+            if doubt is Doubt.GRID and _within(ours, asked.asked) - _within(theirs, asked.asked):
                 return False
     return True
 

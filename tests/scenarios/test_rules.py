@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from streamer.errors import ConfigurationError, QueryFailed, SourceUnreachable
+from streamer.errors import ConfigurationError, QueryFailed
 from streamer.model import NS_PER_MS, NS_PER_S, Answer, Column, Lane, Query
 from tests.scenarios.conftest import Site
 from tests.support.plant import Plant
@@ -21,19 +21,15 @@ class Limited(Plant):
     Attributes:
         bad: signals that every query fails with that asks for one.
         cap: most rows of an answer, the oldest ones.
-        longest_ns: a longer range is answered 504.
     """
 
     bad: set[int] = field(default_factory=set)
     cap: int | None = None
-    longest_ns: int | None = None
 
     async def query(self, query: Query) -> Answer:
         answer = await super().query(query)
         if not self.bad.isdisjoint(series.signal.index for series in query.series):
             raise QueryFailed("It answered 400.", status=400)
-        if self.longest_ns is not None and query.asked.end_ns - query.asked.start_ns > self.longest_ns:
-            raise SourceUnreachable("It answered 504.", status=504)
         return answer if self.cap is None else _cut(answer, self.cap)
 
 

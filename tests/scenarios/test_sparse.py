@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from streamer.daemon import Daemon
-from streamer.errors import SourceUnreachable
-from streamer.model import NS_PER_S, Answer, Hole, Query
+from streamer.model import NS_PER_S, Hole
 from tests.scenarios.conftest import Site
 from tests.support.plant import Plant
 from tests.support.virtual_time import run_virtually
@@ -16,21 +16,8 @@ SPARSE = 1
 SPACING_S = 60
 
 
-@dataclass
 class SparsePlant(Plant):
-    """One of its signals has a sample a minute.
-
-    Attributes:
-        longest_s: a longer range is not answered in time.
-    """
-
-    longest_s: float = 1800
-
-    async def query(self, query: Query) -> Answer:
-        answer = await super().query(query)
-        if query.asked.end_ns - query.asked.start_ns > self.longest_s * NS_PER_S:
-            raise SourceUnreachable("It answered 504.", status=504)
-        return answer
+    """One of its signals has a sample a minute."""
 
     def truth(self, index: int, start_ns: int, end_ns: int) -> dict[int, float]:
         shown = super().truth(index, start_ns, end_ns)
@@ -39,10 +26,14 @@ class SparsePlant(Plant):
         return {at: value for at, value in shown.items() if at // NS_PER_S % SPACING_S == 0}
 
 
-def sparse(site: Site) -> SparsePlant:
-    plant = SparsePlant(site.clock, site.service_time)
-    site.plant = plant
-    return plant
+@asynccontextmanager
+async def cut_to(longest_s: int, site: Site) -> AsyncIterator[Daemon]:
+    """A daemon on a sparse plant that answers for so long a range at most, once it has seen the first five minutes."""
+    site.plant = plant = SparsePlant(site.clock, site.service_time)
+    async with site.running() as daemon:
+        await asyncio.sleep(300)
+        plant.longest_ns = longest_s * NS_PER_S
+        yield daemon
 
 
 def holes_of(daemon: Daemon) -> list[Hole]:
@@ -57,10 +48,7 @@ def missing_s(daemon: Daemon) -> float:
 def test_holes_of_a_sparse_signal_are_closed_though_no_question_reaches_from_one_sample_to_the_next() -> None:
     async def main() -> None:
         site = Site(shards=1)
-        plant = sparse(site)
-        async with site.running() as daemon:
-            await asyncio.sleep(300)
-            plant.longest_s = 20
+        async with cut_to(20, site) as daemon:
             for _ in range(60):
                 await asyncio.sleep(60)
                 assert missing_s(daemon) < 240
@@ -72,10 +60,7 @@ def test_holes_of_a_sparse_signal_are_closed_though_no_question_reaches_from_one
 def test_a_repair_that_reaches_too_far_makes_no_live_window_shorter() -> None:
     async def main() -> None:
         site = Site(shards=1)
-        plant = sparse(site)
-        async with site.running() as daemon:
-            await asyncio.sleep(300)
-            plant.longest_s = 20
+        async with cut_to(20, site) as daemon:
             for _ in range(60):
                 await asyncio.sleep(10)
                 generation = daemon.ownership.generations[0]

@@ -32,6 +32,7 @@ class Plant:
         revised_after_ns: how long after its instant its value changes, None for never.
         is_up: whether queries are answered; the catalogue is as well.
         silent: signals that answers leave out.
+        longest_ns: a longer range is answered 504.
         fault: raised by the next query.
         queries: all that were asked.
     """
@@ -45,6 +46,7 @@ class Plant:
     revised_after_ns: Callable[[int, int], int | None] = lambda index, instant_ns: None
     is_up: bool = True
     silent: set[int] = field(default_factory=set)
+    longest_ns: int | None = None
     fault: SourceError | None = None
     queries: list[Query] = field(default_factory=list)
     in_flight: int = 0
@@ -68,6 +70,8 @@ class Plant:
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
+        if self.longest_ns is not None and query.asked.end_ns - query.asked.start_ns > self.longest_ns:
+            raise SourceUnreachable("It answered 504.", status=504)
         columns = {}
         for series in query.series:
             index = series.signal.index
