@@ -68,7 +68,6 @@ class Proof:
         self._turn = 0
         self._refuted_ns: int | None = None
         self._refuted_for = 0
-        self._grids_trusted_for = 0
 
     def _forget(self) -> None:
         self._proved_ns = TRUSTED_NS
@@ -96,7 +95,7 @@ class Proof:
         if not rows:
             return None  # a cap leaves some and a grid has some; and it would prove nothing
         last, self._last = self._last, (rows, span_ns)
-        if span_ns > TRUSTED_NS and not self._grids_trusted_for and is_thinned(query, answer, known_ns):
+        if span_ns > TRUSTED_NS and is_thinned(query, answer, known_ns):
             return Doubt.GRID
         doubt = self._doubt(span_ns, rows, column, last)
         if doubt is not None and not is_even(query, answer, known_ns):
@@ -134,15 +133,18 @@ class Proof:
         if doubt is Doubt.TURN:
             self._turn += 1
             return [replace(query, stretched=ends[self._turn % 2])]
-        if doubt is Doubt.GRID or 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
-            shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
-            old_ns, end_ns = [at for at in shown_ns if at < old.end_ns], old.end_ns
-            if doubt is Doubt.GRID and not old_ns:
-                old_ns, end_ns = shown_ns, query.asked.end_ns
-            newest_ns = max(old_ns, default=old.start_ns)
-            start_ns = max(old.start_ns, min(align_down(newest_ns, quantum_ns), end_ns - piece_ns))
-            shown = Interval(start_ns, start_ns + piece_ns)
-            ends = [shown] if doubt is Doubt.GRID else [*ends, shown]
+        shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
+        old_ns = [at for at in shown_ns if at < old.end_ns]
+
+        def beside(instant_ns: int, end_ns: int) -> Interval:
+            start_ns = max(old.start_ns, min(align_down(instant_ns, quantum_ns), end_ns - piece_ns))
+            return Interval(start_ns, start_ns + piece_ns)
+
+        if doubt is Doubt.GRID:  # one row may be where the grid is by chance
+            seen_ns, end_ns = (old_ns, old.end_ns) if old_ns else (shown_ns, query.asked.end_ns)
+            ends = [beside(max(seen_ns), end_ns), beside(min(seen_ns), end_ns)]
+        elif 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
+            ends.append(beside(max(old_ns, default=old.start_ns), old.end_ns))
         if doubt is not Doubt.GRID:
             last_ns = min(_last_rows_ns(answer, old, quantum_ns), default=old.end_ns)
             ends.append(Interval(min(last_ns, old.end_ns - piece_ns), old.end_ns))
@@ -155,8 +157,6 @@ class Proof:
         self.answered()
         self._on_trust = 0
         self._take_as_proved(old.end_ns - old.start_ns, rows, column, doubt)
-        if doubt is Doubt.GRID:
-            self._grids_trusted_for = REPROVED_AFTER
 
     def _take_as_proved(self, span_ns: int, rows: int, column: int, doubt: Doubt) -> None:
         self._proved_ns = max(self._proved_ns, span_ns)
@@ -175,7 +175,6 @@ class Proof:
 
     def answered(self) -> None:
         """One more answer counted."""
-        self._grids_trusted_for = max(0, self._grids_trusted_for - 1)
         self._refuted_for = max(0, self._refuted_for - 1)
         if not self._refuted_for:
             self._refuted_ns = None

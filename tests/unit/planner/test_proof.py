@@ -201,10 +201,19 @@ def test_a_signal_that_became_slower_is_believed_when_a_shorter_question_shows_t
     proof, query, known = Proof(), asked(0, 60), {1: [FRACTION_NS]}
     answer = answer_of([(1, 0), (1, 50 * NS_PER_S)])
     assert proof.doubt(query, answer, known) is Doubt.GRID
-    (piece,) = proof.pieces(query, answer, Doubt.GRID)
-    assert shows_all(query, answer, [(piece, answer_of([(1, 50 * NS_PER_S)]))], Doubt.GRID)
+    newest, oldest = proof.pieces(query, answer, Doubt.GRID)
+    assert (newest.asked, oldest.asked) == (seconds(50, 60), seconds(0, 10))
+    for first_ns, is_whole in ((0, True), (3 * NS_PER_S, False)):  # one row of a grid may be there by chance
+        pieces = [(newest, answer_of([(1, 50 * NS_PER_S)])), (oldest, answer_of([(1, first_ns)]))]
+        assert shows_all(query, answer, pieces, Doubt.GRID) is is_whole
+
+
+def test_a_grid_that_was_proved_once_is_doubted_again() -> None:
+    proof, query, known = Proof(), asked(0, 60), {1: [FRACTION_NS]}
+    answer = answer_of([(1, 0), (1, 50 * NS_PER_S)])
+    assert proof.doubt(query, answer, known) is Doubt.GRID
     proof.proved(query, answer, Doubt.GRID)
-    assert proof.doubt(query, answer, known) is not Doubt.GRID
+    assert proof.doubt(query, answer, known) is Doubt.GRID
 
 
 @pytest.mark.parametrize(("shown_ns", "is_whole"), [(58 * NS_PER_S, True), (58 * NS_PER_S + FRACTION_NS, False)])
