@@ -95,13 +95,22 @@ def _overlap_start(standing: Standing) -> int:
     return max(place.floor_ns, align_down(place.frontier_ns - stream.overlap_ns, stream.quantum_ns))
 
 
-def _live_start(standing: Standing) -> int:
-    """Where a query that moves the frontier begins: at the overlap, or as far before the frontier as a chunk reaches.
+def _advance(standing: Standing, end_ns: int) -> Interval:
+    """A window that moves the frontier to an end at most: from the overlap on, or from a chunk before the frontier.
 
     What of the overlap is not asked for then is left to the revisits, and late when they find it.
     """
-    before_ns = align_down(standing.place.frontier_ns - standing.chunk_ns, standing.group.stream.quantum_ns)
-    return max(_overlap_start(standing), before_ns)
+    quantum_ns, frontier_ns = standing.group.stream.quantum_ns, standing.place.frontier_ns
+    start_ns = max(_overlap_start(standing), align_down(frontier_ns - standing.chunk_ns, quantum_ns))
+    end_ns = min(end_ns, _reach(standing))
+    if _is_raw(standing) and end_ns - start_ns > RAW_LIMIT_NS:  # as much behind the frontier as ahead of it, or less
+        start_ns = max(start_ns, align_down(frontier_ns - RAW_LIMIT_NS // 2, quantum_ns))
+        end_ns = min(end_ns, start_ns + RAW_LIMIT_NS)
+    return Interval(start_ns, end_ns)
+
+
+def _is_raw(standing: Standing) -> bool:
+    return standing.group.stream.resample_period_ns is None
 
 
 def _reach(standing: Standing) -> int:
@@ -112,19 +121,18 @@ def _reach(standing: Standing) -> int:
 def _settled_now(standing: Standing, now_ns: int) -> int:
     """Up to where an answer can be whole: where the frontier may go at most."""
     stream = standing.group.stream
-    settle_ns = 0 if stream.resample_period_ns is None else stream.settle_ns
+    settle_ns = 0 if _is_raw(standing) else stream.settle_ns
     return align_down(now_ns - settle_ns, stream.quantum_ns)
 
 
 def _live_end(standing: Standing, now_ns: int) -> int:
-    ahead_ns = AHEAD_NS if standing.group.stream.resample_period_ns is None else 0
+    ahead_ns = AHEAD_NS if _is_raw(standing) else 0
     return _settled_now(standing, now_ns) + ahead_ns
 
 
 def _live(standing: Standing, now_ns: int) -> Iterator[Query]:
     if _settled_now(standing, now_ns) > standing.place.frontier_ns:
-        window = Interval(_live_start(standing), min(_live_end(standing, now_ns), _reach(standing)))
-        yield _query(standing, Lane.LIVE, window, now_ns)
+        yield _query(standing, Lane.LIVE, _advance(standing, _live_end(standing, now_ns)), now_ns)
 
 
 def _resume(standing: Standing, now_ns: int) -> Iterator[Query]:
@@ -133,7 +141,8 @@ def _resume(standing: Standing, now_ns: int) -> Iterator[Query]:
     oldest_ns = align_down(settled_ns - stream.lookback_ns[-1], stream.quantum_ns)
     end_ns = _live_end(standing, now_ns)
     reached_ns = align_down(min(end_ns - standing.chunk_ns, settled_ns - stream.overlap_ns), stream.quantum_ns)
-    yield _query(standing, Lane.LIVE, Interval(max(oldest_ns, reached_ns), end_ns), now_ns)
+    longest_ns = RAW_LIMIT_NS if _is_raw(standing) else end_ns - oldest_ns
+    yield _query(standing, Lane.LIVE, Interval(max(oldest_ns, reached_ns, end_ns - longest_ns), end_ns), now_ns)
 
 
 def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
@@ -144,9 +153,8 @@ def _catch_up(standing: Standing, now_ns: int) -> Iterator[Query]:
         end_ns = min(start_ns, oldest_ns + standing.chunk_ns)
         yield _query(standing, Lane.REVISIT, Interval(oldest_ns, end_ns), now_ns)
         return
-    end_ns = min(_reach(standing), _live_end(standing, now_ns))
-    if min(end_ns, _settled_now(standing, now_ns)) > standing.place.frontier_ns:
-        yield _query(standing, Lane.CATCH_UP, Interval(_live_start(standing), end_ns), now_ns)
+    if _settled_now(standing, now_ns) > standing.place.frontier_ns:
+        yield _query(standing, Lane.CATCH_UP, _advance(standing, _live_end(standing, now_ns)), now_ns)
 
 
 def _revisit(standing: Standing, now_ns: int) -> Iterator[Query]:

@@ -293,11 +293,12 @@ class Line:
         self._refused: dict[str, object] = {}
 
     async def send(self, request: Request) -> Reply:
+        early_s = self._closed_until_s - self._service.now_s()  # as a host that sleeps knows it
         await self._gate.passed()
         if request.path == TOKEN_PATH:
             return await self._carried(request)
-        if self._service.now_s() < self._closed_until_s:
-            raise Violation(f"a request {self._closed_until_s - self._service.now_s():.3f} s before Retry-After allows")
+        if early_s > 0:
+            raise Violation(f"a request {early_s:.3f} s before Retry-After allows")
         if self._in_flight >= MOST_IN_FLIGHT:
             raise Violation(f"{self._in_flight + 1} requests of one process in flight")
         question = request.body.get_secret_value() if request.body is not None else ""

@@ -135,6 +135,21 @@ def test_a_chunk_shorter_than_the_overlap_shortens_the_live_query_on_both_sides_
     assert asked(standing_of(AT_1000, chunk=1), 1005) == [(Lane.CATCH_UP, 999, 1001)]
 
 
+@pytest.mark.parametrize(("overlap", "starts", "ends"), [(60, 9_940, 11_680), (1200, 9_130, 10_870)])
+def test_a_chunk_and_the_overlap_together_are_no_longer_than_what_the_service_answers_raw(
+    overlap: int, starts: int, ends: int
+) -> None:
+    group = group_of(replace(RAW, overlap_ns=overlap * NS_PER_S))
+    standing = standing_of(place_of(10_000, 10_000 - overlap, 10_000 - overlap), group=group, chunk=1740)
+    assert asked(standing, 20_000) == [(Lane.CATCH_UP, starts, ends)]
+
+
+def test_a_live_query_keeps_a_long_overlap_while_it_is_answered_raw() -> None:
+    group = group_of(replace(RAW, overlap_ns=1200 * NS_PER_S, lookback_ns=(1300 * NS_PER_S,)))
+    standing = standing_of(place_of(10_000, 8_700), group=group, chunk=1740)
+    assert asked(standing, 10_001) == [(Lane.LIVE, 8_800, 10_003)]
+
+
 def test_the_last_chunk_of_catching_up_ends_as_a_live_query_does() -> None:
     standing = standing_of(place_of(1000, 997, 997), chunk=500)
     assert asked(standing, 1121) == [(Lane.CATCH_UP, 997, 1123)]

@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.model import NS_PER_MS, NS_PER_S, Group, Hole, Interval, Lane, Place, Query
+from streamer.planner.chunks import RAW_LIMIT_NS
 from streamer.planner.plan import AHEAD_NS, Standing, plan
 from tests.unit.planner.makers import GRID, RAW, group_of
 
 STREAMS = st.sampled_from(
     [
         RAW,
+        replace(RAW, overlap_ns=900 * NS_PER_S, lookback_ns=(1000 * NS_PER_S, 4000 * NS_PER_S)),
+        replace(RAW, overlap_ns=1790 * NS_PER_S, lookback_ns=(1000 * NS_PER_S, 4000 * NS_PER_S), is_live_first=True),
         replace(RAW, overlap_ns=0, poll_interval_ns=100 * NS_PER_MS),
         GRID,
         replace(GRID, settle_ns=1500 * NS_PER_MS, overlap_ns=700 * NS_PER_MS),
@@ -29,7 +32,8 @@ def standings(draw: st.DrawFn) -> tuple[Standing, int]:
     """A group with a legal place, holes and queries in flight on its grid, and the time."""
     group = group_of(draw(STREAMS))
     quantum_ns = group.stream.quantum_ns
-    points = st.integers(0, 400 * NS_PER_S // quantum_ns).map(lambda number: number * quantum_ns)
+    longest_s = max(400, 3 * group.stream.overlap_ns // NS_PER_S)
+    points = st.integers(0, longest_s * NS_PER_S // quantum_ns).map(lambda number: number * quantum_ns)
     floor_ns, *revisited_ns, frontier_ns = sorted(draw(st.lists(points, min_size=4, max_size=4)))
     place = Place(frontier_ns, tuple(reversed(revisited_ns)), floor_ns)
     bounds = st.tuples(points, points).map(sorted).filter(lambda pair: pair[0] < pair[1])
@@ -38,9 +42,9 @@ def standings(draw: st.DrawFn) -> tuple[Standing, int]:
     holes = draw(st.lists(st.builds(Hole, st.sampled_from(group.series), windows, st.just("absent")), max_size=4))
     lanes = st.sampled_from([lane for lane in Lane if lane is not Lane.BACKFILL])
     busy = st.builds(Query, st.just(group), lanes, some, windows, st.just(0), st.just(place))
-    chunk_ns = max(draw(points), quantum_ns)
+    chunk_ns = min(max(draw(points), quantum_ns), RAW_LIMIT_NS)
     inside = [hole for hole in holes if hole.interval.end_ns <= place.frontier_ns]
-    now_ns = draw(st.integers(0, 800 * NS_PER_S))
+    now_ns = draw(st.integers(0, 2 * longest_s * NS_PER_S))
     return Standing(group, place, inside, draw(st.lists(busy, max_size=3)), chunk_ns), now_ns
 
 
@@ -117,6 +121,21 @@ def test_no_revisit_or_repair_is_longer_than_a_chunk(situation: tuple[Standing, 
     for query in queries:
         start_ns = query.window.start_ns if query.lane in (Lane.REVISIT, Lane.REPAIR) else place.frontier_ns
         assert query.lane is Lane.LIVE or query.window.end_ns - start_ns <= situation[0].chunk_ns
+
+
+@given(SITUATIONS)
+def test_no_raw_query_is_longer_than_the_service_answers_raw(situation: tuple[Standing, int]) -> None:
+    group, _, queries = all_planned(situation)
+    for query in queries:
+        assert group.stream.resample_period_ns or query.asked.end_ns - query.asked.start_ns <= RAW_LIMIT_NS
+
+
+@given(SITUATIONS)
+def test_a_query_that_moves_the_frontier_asks_for_what_is_past_it(situation: tuple[Standing, int]) -> None:
+    _, place, queries = all_planned(situation)
+    for query in queries:
+        if query.lane in (Lane.LIVE, Lane.CATCH_UP) and not query.fills_holes:
+            assert query.window.end_ns > place.frontier_ns
 
 
 @given(SITUATIONS)
