@@ -127,6 +127,13 @@ class Kafka:
         if transaction is not None:
             self._mark(transaction)
 
+    def lose(self, shard: int) -> None:
+        """The state of a shard is gone, and whatever was on its way there."""
+        coordinator = self.coordinator(str(shard))
+        self.abort(coordinator)
+        coordinator.epoch += 1
+        self.state[shard] = {}
+
     def append(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[Logged]:
         """Give records their offsets, whatever becomes of their transaction."""
         first = self.ends.get((topic, partition), 0)

@@ -168,7 +168,7 @@ class World:
         await self.begin_anew()
         shard = self.random.choice(published)
         self._lost.add(shard)
-        self.kafka.state[shard] = {}
+        self.kafka.lose(shard)
         self.oracle.is_lost = True
         await asyncio.sleep(self.random.choice([0, 20]))
         await self.rebuild()
@@ -189,9 +189,11 @@ class World:
                     self.witness.forgotten(shard)
             gate = Gate()
             making = asyncio.create_task(self._rebuilt(gate))
-            await asyncio.wait([making], timeout=within_s)
-            gate.is_dead, within_s = not making.done(), None
-            making.cancel()
+            try:
+                await asyncio.wait([making], timeout=within_s)
+            finally:  # what is healed meanwhile begins a rebuild of its own
+                gate.is_dead, within_s = not making.done(), None
+                making.cancel()
             await asyncio.wait([making])
             error = None if making.cancelled() else making.exception()
             if not making.cancelled() and error is None:
