@@ -13,13 +13,14 @@ from streamer.bus.kafka_check import RightsTrial
 from streamer.bus.kafka_clients import CLIENT_ID, Admin, Consumer, KafkaClients, TransactionalProducer
 from streamer.bus.kafka_errors import GRANT, explained
 from streamer.bus.kafka_group import describe, owners
+from streamer.bus.kafka_hanging import was_committed
 from streamer.bus.kafka_membership import GroupMembership
 from streamer.bus.kafka_reshape import REPLACED_WITHIN_S, refuse_members, state_records, widen, write_at_once
 from streamer.bus.kafka_rights import Right, Rights, lacking
 from streamer.bus.kafka_topics import count_partitions, prepare_topics
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
-from streamer.bus.shards import partition_of
+from streamer.bus.shards import partition_of, partitions_of_shard
 from streamer.config import KafkaSettings
 from streamer.errors import BusRefused, ConfigurationError
 from streamer.model import NS_PER_MS
@@ -48,6 +49,7 @@ class KafkaBus:
         self._topics = settings.topics
         self._shards = shards
         self._partitions = {"samples": partitions}
+        self._is_reshaping = False
         self._clients = KafkaClients(settings, replica)
         self._rights = Rights(settings)
 
@@ -79,6 +81,7 @@ class KafkaBus:
                     admin, self._topics, self._rights, shards=self._shards, partitions=self._settings.partitions
                 )
         await self.open()
+        self._is_reshaping = True
         return self._partitions["state"]
 
     async def replace_states(self, states: Mapping[int, Mapping[bytes, bytes | None]]) -> None:
@@ -141,6 +144,8 @@ class KafkaBus:
             rights=self._rights.to_write(transactional_id),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
+            was_committed=lambda: self._was_committed(shard, transactional_id),
+            read_open=lambda: self._open_of(shard),
         )
         await writer.start()
         return writer
@@ -234,6 +239,26 @@ class KafkaBus:
                 ends = await self._high_watermarks(self._samples_of(shard))
         return {partition.partition: end for partition, end in ends.items()}
 
+    async def _was_committed(self, shard: int, transactional_id: str) -> bool:
+        with explained(f"Becoming the writer of shard {shard}", self._rights.to_write(transactional_id)):
+            async with asyncio.timeout(STALLED_AFTER_S), self._clients.raw() as client:
+                return await was_committed(client, transactional_id)
+
+    async def _open_of(self, shard: int) -> list[tuple[str, int]]:
+        """The partitions that a shard writes in which a transaction is open, by topic and number."""
+        owned = [
+            TopicPartition(getattr(self._topics, topic), partition)
+            for topic, partition in partitions_of_shard(
+                shard, 1 if self._is_reshaping else self._shards, self._partitions
+            )
+        ]
+        with explained(f"Becoming the writer of shard {shard}", self._rights.to_see()):
+            async with asyncio.timeout(STALLED_AFTER_S):
+                ends = await self._high_watermarks(owned)
+                async with self._consumer(*{one.topic for one in owned}) as consumer:
+                    stable = await consumer.end_offsets(owned)
+        return [(one.topic, one.partition) for one in owned if stable[one] < ends[one]]
+
     @property
     def _samples_rights(self) -> list[Right]:
         """Any of them is enough to know where the samples topic begins and ends."""
@@ -245,12 +270,12 @@ class KafkaBus:
         return [TopicPartition(self._topics.samples, number) for number in numbers]
 
     async def _high_watermarks(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The ends of partitions of one topic, with what is open or was committed this instant.
+        """The ends of partitions, with what is open or was committed this instant.
 
         A read_committed consumer's own ends are the last stable offsets: a transaction that is open, or whose markers
         are still being written, holds them back, so reading up to them may miss what was committed already.
         """
-        async with self._consumer(partitions[0].topic, is_committed_only=False) as consumer:
+        async with self._consumer(*{one.topic for one in partitions}, is_committed_only=False) as consumer:
             return dict(await consumer.end_offsets(partitions))
 
     @asynccontextmanager
@@ -264,12 +289,12 @@ class KafkaBus:
             await admin.close()
 
     @asynccontextmanager
-    async def _consumer(self, topic: str, *, is_committed_only: bool = True) -> AsyncIterator[Consumer]:
+    async def _consumer(self, *topics: str, is_committed_only: bool = True) -> AsyncIterator[Consumer]:
         consumer = self._clients.consumer(is_committed_only=is_committed_only)
         try:
             async with asyncio.timeout(STALLED_AFTER_S):
                 await self._clients.start(consumer)
-                await consumer.see(topic)
+                await consumer.see(*topics)
             yield consumer
         finally:
             await consumer.stop()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -41,7 +39,7 @@ class RightsTrial:
         Where transactions are refused, writing cannot be tried.
         """
         lacked: list[Right] = []
-        async with self._raw() as client:
+        async with self._clients.raw() as client:
             for right in sorted(rights, key=lambda right: right.resource != "transactional id"):
                 has_transactions = not any(lack.resource == "transactional id" for lack in lacked)
                 try:
@@ -68,15 +66,6 @@ class RightsTrial:
                 await producer.abort_transaction()
         finally:
             await producer.abandon()
-
-    @asynccontextmanager
-    async def _raw(self) -> AsyncIterator[AIOKafkaClient]:
-        client = self._clients.raw()
-        try:
-            await client.bootstrap()
-            yield client
-        finally:
-            await client.close()
 
 
 async def _read(client: AIOKafkaClient, topic: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -14,6 +15,7 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.structs import TopicPartition
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES
 from streamer.config import KafkaSettings
@@ -83,9 +85,15 @@ class KafkaClients:
         """A client for topics, not started."""
         return Admin(**self._connection())
 
-    def raw(self) -> AIOKafkaClient:
-        """A client for single requests, not started."""
-        return AIOKafkaClient(**self._connection())
+    @asynccontextmanager
+    async def raw(self) -> AsyncIterator[AIOKafkaClient]:
+        """A client for single requests."""
+        client = AIOKafkaClient(**self._connection())
+        try:
+            await client.bootstrap()
+            yield client
+        finally:
+            await client.close()
 
     def consumer(self, *, is_committed_only: bool = True) -> Consumer:
         """A consumer without a group, not started; partitions are assigned by hand."""
@@ -176,15 +184,29 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """A consumer that notices when it may not see a topic."""
 
-    async def see(self, topic: str) -> None:
-        """Raise TopicAuthorizationFailedError when the topic is hidden: aiokafka would ask for it without a pause."""
-        await self._client._wait_on_metadata(topic)
+    async def see(self, *topics: str) -> None:
+        """Raise TopicAuthorizationFailedError when a topic is hidden: aiokafka would ask for it without a pause."""
+        for topic in topics:  # all of them are asked for at once
+            self._client.add_topic(topic)
+        for topic in topics:
+            await self._client._wait_on_metadata(topic)
 
 
 class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka is untyped
     """A producer that can be let go of at any time, whatever it is doing."""
 
     _closed: bool
+
+    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
+        """End what an earlier producer of the transactional id left open in partitions.
+
+        A transaction of no records: the marker of its end in a partition ends whatever the producer's id has open
+        there.
+        """
+        await self.begin_transaction()
+        for partition in partitions:
+            self._txn_manager.maybe_add_partition_to_txn(TopicPartition(*partition))
+        await (self.commit_transaction() if is_commit else self.abort_transaction())
 
     async def abandon(self) -> None:
         """End its task and connections without sending what is pending; never raises, never takes long.

@@ -4,7 +4,7 @@ Contains what aiokafka 0.14 does not do by itself: it awaits every batch before 
 fail aiokafka's commit), bounds every step in time (its retries have no deadline), takes every error of the
 transactional path for the producer's death (its error classes do not tell), and is replaced long before its
 sequence numbers overflow. A writer that has failed once stays dead: a new one, with the same transactional id,
-fences whatever this one may still have under way.
+fences whatever this one may still have under way, and ends what a broker has forgotten to end.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ START_DEADLINE_S = 15.0
 
 MAX_RECORDS = 1_000_000_000
 """Records of one producer before it is replaced: its sequence numbers turn negative at 2^31."""
+
+LOOKS_FOR_OPEN = 20
+LOOK_EVERY_S = 0.2
+"""Behind a fence the coordinator ends what was open within milliseconds; what is open for so long, it has forgotten."""
 
 _NO_HEADERS: list[tuple[str, bytes]] = []
 """aiokafka takes headers in a list only."""
@@ -77,6 +81,10 @@ class Producer(Protocol):
         """Commit."""
         ...
 
+    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
+        """End what earlier producers of the transactional id left open in partitions."""
+        ...
+
     async def abandon(self) -> None:
         """Disconnect at once, whatever is under way; never hangs, never raises."""
         ...
@@ -93,6 +101,8 @@ class KafkaWriter:
         rights: those that it needs.
         read_state: reads the live state records behind the fence.
         read_ends: reads the ends of the shard's partitions of the samples topic behind the fence.
+        was_committed: asks how the last transaction was decided, before the fence.
+        read_open: looks for the shard's partitions in which a transaction is open, by topic and number.
     """
 
     def __init__(
@@ -105,6 +115,8 @@ class KafkaWriter:
         rights: Sequence[Right],
         read_state: Callable[[], Awaitable[dict[bytes, bytes]]],
         read_ends: Callable[[], Awaitable[dict[int, int]]],
+        was_committed: Callable[[], Awaitable[bool]],
+        read_open: Callable[[], Awaitable[list[tuple[str, int]]]],
     ) -> None:
         if not __debug__:
             raise RuntimeError("aiokafka guards its states with assert: do not run Python with -O")
@@ -115,14 +127,18 @@ class KafkaWriter:
         self._rights = rights
         self._read_state = read_state
         self._read_ends = read_ends
+        self._was_committed = was_committed
+        self._read_open = read_open
         self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
         self._records = 0
 
     async def start(self) -> None:
         """Fence every earlier writer of the shard. Raises BusUnreachable or BusRefused."""
-        await self._begin()
+        was_committed = await self._was_committed()
+        producer = await self._begin()
         try:
+            await self._end_forgotten(producer, is_commit=was_committed)
             self._ends = await self._read_ends()
         except BaseException:
             await self.close()
@@ -185,7 +201,7 @@ class KafkaWriter:
         what = f"The commit of shard {self._shard} has an unknown outcome ({type(error).__name__})."
         return OutcomeUnknown(what, "The ledger is read again and tells.")
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> Producer:
         producer = self._make_producer()
         try:
             async with asyncio.timeout(START_DEADLINE_S):
@@ -197,6 +213,23 @@ class KafkaWriter:
                 raise translated(exc, f"Becoming the writer of shard {self._shard}", self._rights) from exc
             raise
         self._producer, self._records = producer, 0
+        return producer
+
+    async def _end_forgotten(self, producer: Producer, *, is_commit: bool) -> None:
+        """End what stays open behind the fence, as the coordinator had decided: see ``kafka_hanging``."""
+        for _ in range(LOOKS_FOR_OPEN):
+            partitions = await self._read_open()
+            if not partitions:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            async with asyncio.timeout(COMMIT_DEADLINE_S):
+                await producer.end(partitions, is_commit=is_commit)
+        except KAFKA_FAILURES as exc:
+            what = f"Ending the transaction that was left open in shard {self._shard}"
+            raise translated(exc, what, self._rights) from exc
+        names = [f"{topic}/{partition}" for topic, partition in partitions]
+        _log.warning("bus.transaction_ended", shard=self._shard, partitions=names, is_committed=is_commit)
 
     async def _replace(self) -> None:
         _log.info("bus.producer_replaced", shard=self._shard, records=self._records)

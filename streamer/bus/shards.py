@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiokafka.partitioner import murmur2
 
 from streamer.model import Notice
@@ -28,3 +30,19 @@ def partition_of_notice(notice: Notice, shard: int, partitions: int) -> int:
         partitions: of the notice's topic, a multiple of the shards.
     """
     return shard if notice.topic == "completeness" else partition_of(notice.key, partitions)
+
+
+def partitions_of_shard(shard: int, shards: int, partitions: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Every partition that a shard writes, by its topic's logical name.
+
+    Args:
+        shard: the shard.
+        shards: how many there are; 1 for all that it may have written, however many there were.
+        partitions: of the topics, by their logical names.
+    """
+    single = [(topic, shard) for topic in ("state", "completeness")]
+    return single + [
+        (topic, partition)
+        for topic in ("samples", "gaps", "signals")
+        for partition in range(shard, partitions[topic], shards)
+    ]

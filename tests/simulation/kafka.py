@@ -8,7 +8,7 @@ it is: a commit succeeds though a batch was lost, and a delayed EndTxn ends what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -230,6 +230,9 @@ class Producer:
                 raise KafkaError
             await asyncio.Event().wait()
 
+    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
+        raise AssertionError(f"nothing is open in {partitions}")
+
     async def abandon(self) -> None:
         pass
 
@@ -275,6 +278,8 @@ class Bus:
             rights=(),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
+            was_committed=_never,
+            read_open=_nowhere,
         )
         await writer.start()
         return writer
@@ -305,3 +310,12 @@ class Bus:
         await asyncio.sleep(0.002)
         if self._kafka.is_away:
             raise BusUnreachable("The brokers are away.")
+
+
+async def _never() -> bool:
+    return False
+
+
+async def _nowhere() -> list[tuple[str, int]]:
+    """These brokers end what they have decided on."""
+    return []
