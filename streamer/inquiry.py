@@ -59,7 +59,7 @@ class Inquiry:
         if not is_whole:
             proof.refuted(query, doubt)
             raise _refutation(query, doubt)
-        proof.proved(query, answer, doubt)
+        proof.proved(query, answer)
         return answer
 
     async def _asked(self, query: Query, read: frozenset[int] = frozenset()) -> Answer:

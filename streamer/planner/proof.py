@@ -72,7 +72,6 @@ class Proof:
     def _forget(self) -> None:
         self._proved_ns = TRUSTED_NS
         self._proved_rows = self._proved_column = TRUSTED_ROWS
-        self._chances: set[int] = set()
 
     @property
     def longest_ns(self) -> int | None:
@@ -101,7 +100,7 @@ class Proof:
         if doubt is not None and not is_even(query, answer, known_ns):
             return doubt
         if doubt is not None and old.end_ns == query.asked.end_ns:  # else its young end may be cut unseen
-            self._take_as_proved(span_ns, rows, column, doubt)
+            self._take_as_proved(span_ns, rows, column)
         self._on_trust += span_ns > TRUSTED_NS
         return Doubt.TURN if self._on_trust >= REPROVED_AFTER else None
 
@@ -110,7 +109,7 @@ class Proof:
             return Doubt.LENGTH
         if rows > self._proved_rows or column > self._proved_column:
             return Doubt.ROWS
-        if rows not in self._chances and (_is_round(rows) or _is_repeated(rows, span_ns, *last)):
+        if _is_round(rows) or _is_repeated(rows, span_ns, *last):
             return Doubt.CAP
         return None
 
@@ -119,8 +118,8 @@ class Proof:
 
         They speak for nothing by themselves; what they show is compared and not published.
         A cap takes away what is newest, what is oldest, or the last signals; one of the two ends shows each. Where an
-        answer shows nothing of a signal in its end, another goes back to its last row: else nothing is compared there,
-        and a service that fails to read the signal for the piece would prove the end to be empty.
+        answer shows nothing of a signal in one of them, another goes on to its first row or back to its last one: else
+        nothing is compared there, and a service that fails to read the signal for the piece would prove it to be empty.
         """
         old, quantum_ns = _old_part(query), query.group.stream.quantum_ns
         trusted_ns = TRUSTED_NS if doubt is Doubt.GRID else self._proved_ns  # it may be thinned out since then
@@ -133,37 +132,31 @@ class Proof:
         if doubt is Doubt.TURN:
             self._turn += 1
             return [replace(query, stretched=ends[self._turn % 2])]
-        shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
-        old_ns = [at for at in shown_ns if at < old.end_ns]
-
-        def beside(instant_ns: int, end_ns: int) -> Interval:
-            start_ns = max(old.start_ns, min(align_down(instant_ns, quantum_ns), end_ns - piece_ns))
-            return Interval(start_ns, start_ns + piece_ns)
-
-        if doubt is Doubt.GRID:  # one row may be where the grid is by chance
+        if doubt is Doubt.GRID:  # beside its newest and its oldest row: one may be where the grid is by chance
+            shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
+            old_ns = [at for at in shown_ns if at < old.end_ns]
             seen_ns, end_ns = (old_ns, old.end_ns) if old_ns else (shown_ns, query.asked.end_ns)
-            ends = [beside(max(seen_ns), end_ns), beside(min(seen_ns), end_ns)]
-        elif 0 < _counts(answer)[0] < TRUSTED_ROWS:  # where it shows something to compare
-            ends.append(beside(max(old_ns, default=old.start_ns), old.end_ns))
-        if doubt is not Doubt.GRID:
+            starts_ns = (min(align_down(at, quantum_ns), end_ns - piece_ns) for at in (max(seen_ns), min(seen_ns)))
+            ends = [Interval(max(old.start_ns, at), max(old.start_ns, at) + piece_ns) for at in starts_ns]
+        else:
+            first_ns = max(_first_rows_ns(answer, old, quantum_ns), default=old.start_ns)
             last_ns = min(_last_rows_ns(answer, old, quantum_ns), default=old.end_ns)
+            ends.append(Interval(old.start_ns, max(first_ns, old.start_ns + piece_ns)))
             ends.append(Interval(min(last_ns, old.end_ns - piece_ns), old.end_ns))
         return [replace(query, stretched=end) for end in dict.fromkeys(ends)]
 
-    def proved(self, query: Query, answer: Answer, doubt: Doubt) -> None:
+    def proved(self, query: Query, answer: Answer) -> None:
         """The pieces showed nothing that the answer lacks."""
         rows, column = _counts(answer)
         old = _old_part(query)
         self.answered()
         self._on_trust = 0
-        self._take_as_proved(old.end_ns - old.start_ns, rows, column, doubt)
+        self._take_as_proved(old.end_ns - old.start_ns, rows, column)
 
-    def _take_as_proved(self, span_ns: int, rows: int, column: int, doubt: Doubt) -> None:
+    def _take_as_proved(self, span_ns: int, rows: int, column: int) -> None:
         self._proved_ns = max(self._proved_ns, span_ns)
         self._proved_rows = max(self._proved_rows, rows)
         self._proved_column = max(self._proved_column, column)
-        if doubt is Doubt.CAP:
-            self._chances.add(rows)
 
     def refuted(self, query: Query, doubt: Doubt) -> None:
         """A piece showed what the answer lacks."""
@@ -199,6 +192,14 @@ def shows_all(query: Query, answer: Answer, pieces: Sequence[tuple[Query, Answer
             if doubt is Doubt.GRID and _within(ours, asked.asked) - _within(theirs, asked.asked):
                 return False
     return True
+
+
+def _first_rows_ns(answer: Answer, old: Interval, quantum_ns: int) -> Iterator[int]:
+    """Behind the first rows of signals, as far as these are in the part that is not young."""
+    for column in answer.columns.values():
+        behind_ns = align_down(column.instants_ns[0], quantum_ns) + quantum_ns
+        if behind_ns <= old.end_ns:
+            yield behind_ns
 
 
 def _last_rows_ns(answer: Answer, old: Interval, quantum_ns: int) -> Iterator[int]:

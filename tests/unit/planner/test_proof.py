@@ -70,7 +70,7 @@ def believed(proof: Proof, query: Query, service: Service, known: Mapping[int, S
         return True
     pieces = [(piece, service.answer(piece)) for piece in proof.pieces(query, answer, doubt)]
     if shows_all(query, answer, pieces, doubt):
-        proof.proved(query, answer, doubt)
+        proof.proved(query, answer)
         return True
     proof.refuted(query, doubt)
     return False
@@ -147,13 +147,13 @@ def test_what_was_refuted_bounds_the_windows_for_a_while() -> None:
     assert proof.longest_ns is None
 
 
-def test_a_round_number_of_rows_is_doubted_once() -> None:
+def test_a_round_number_of_rows_is_doubted_each_time() -> None:
     proof = Proof()
     assert believed(proof, asked(0, 200), Service())
     query = asked(0, 100)
     assert doubt_of(proof, query, Service()) is Doubt.CAP
     assert believed(proof, query, Service())
-    assert doubt_of(proof, asked(100, 200), Service()) is None
+    assert doubt_of(proof, asked(100, 200), Service()) is Doubt.CAP
 
 
 def test_the_same_number_of_rows_for_windows_that_differ_is_doubted() -> None:
@@ -212,7 +212,7 @@ def test_a_grid_that_was_proved_once_is_doubted_again() -> None:
     proof, query, known = Proof(), asked(0, 60), {1: [FRACTION_NS]}
     answer = answer_of([(1, 0), (1, 50 * NS_PER_S)])
     assert proof.doubt(query, answer, known) is Doubt.GRID
-    proof.proved(query, answer, Doubt.GRID)
+    proof.proved(query, answer)
     assert proof.doubt(query, answer, known) is Doubt.GRID
 
 
@@ -242,7 +242,7 @@ def test_an_answer_with_few_rows_is_compared_where_it_has_one() -> None:
     query, proof = asked(0, 60), Proof()
     answer = answer_of([(1, 30 * NS_PER_S)])
     pieces = proof.pieces(query, answer, Doubt.LENGTH)
-    assert [piece.asked for piece in pieces] == [seconds(0, 10), seconds(50, 60), seconds(30, 40), seconds(30, 60)]
+    assert [piece.asked for piece in pieces] == [seconds(0, 10), seconds(50, 60), seconds(0, 30.001), seconds(30, 60)]
     nothing = [(piece, answer_of([])) for piece in pieces]
     assert not shows_all(query, answer, nothing, Doubt.LENGTH)
 
@@ -297,6 +297,16 @@ def test_a_piece_that_leaves_out_what_the_answer_shows_there_proves_nothing() ->
     answer = Service().answer(query)
     pieces = [(piece, answer_of([])) for piece in Proof().pieces(query, answer, Doubt.LENGTH)]
     assert not shows_all(query, answer, pieces, Doubt.LENGTH)
+
+
+def test_a_beginning_of_which_an_answer_shows_nothing_is_asked_for_up_to_its_first_row() -> None:
+    query, proof = asked(0, 240), Proof()
+    answer = answer_of([(1, at * NS_PER_S) for at in range(103, 240)])
+    beginning, end, head = proof.pieces(query, answer, Doubt.LENGTH)
+    assert (beginning.asked, end.asked, head.asked) == (seconds(0, 10), seconds(230, 240), seconds(0, 103.001))
+    shown, nothing = answer_of([(1, at * NS_PER_S) for at in range(230, 240)]), answer_of([])
+    for first, is_whole in ((nothing, False), (answer_of([(1, 103 * NS_PER_S)]), True)):
+        assert shows_all(query, answer, [(beginning, nothing), (end, shown), (head, first)], Doubt.LENGTH) is is_whole
 
 
 def test_an_end_of_which_an_answer_shows_nothing_is_asked_for_from_its_last_row_on() -> None:
