@@ -9,6 +9,6 @@ REGRESSIONS = {
     29: "means on a grid were taken for the newest samples of a signal",
     324: "an overlap and a chunk together were longer than what the service answers raw",
     680: "a row that was where a grid is by chance proved the means of the others",
-    817: "an answer cut short at its beginning was proved by a piece that the service had failed to read the signal for",
+    817: "an answer cut at its beginning was proved by a piece that the service had failed to read the signal for",
     1112: "a round number of rows that had been a chance once was believed when it was a cap",
 }
