@@ -6,16 +6,20 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import tenacity
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
     ClusterAuthorizationFailedError,
     ConsumerStoppedError,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
     GroupAuthorizationFailedError,
     IllegalOperation,
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    NotCoordinatorError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -27,6 +31,14 @@ from streamer.errors import BusError, BusRefused, BusUnreachable
 
 KAFKA_FAILURES = (KafkaError, IllegalOperation, ConsumerStoppedError, TimeoutError, OSError, AssertionError)
 """Everything by which aiokafka says that something went wrong; it guards its states with assert."""
+
+asking_a_coordinator = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(
+        (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
+    ),
+    wait=tenacity.wait_fixed(0.1),
+)
+"""Asks again while the coordinator is not there: a cluster makes its topic when somebody asks for the first time."""
 
 GRANT = "Grant it; docs/kafka.md lists every right."
 

@@ -6,6 +6,7 @@ as it came: it looks neither at the group's error nor into the members' assignme
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, for_code
 
 from streamer.bus.kafka_clients import Admin
+from streamer.bus.kafka_errors import asking_a_coordinator
+
+DESCRIBED_WITHIN_S = 10.0
 
 SETTLED = "Stable"
 WITHOUT_MEMBERS = frozenset({"Empty", "Dead"})
@@ -34,7 +38,16 @@ class DescribedGroup(NamedTuple):
 
 
 async def describe(admin: Admin, group: str) -> DescribedGroup:
-    """Ask the group's coordinator; Describe on the group is enough, and Read implies it. Raises KafkaError."""
+    """Ask the group's coordinator; Describe on the group is enough, and Read implies it.
+
+    Raises KafkaError, and TimeoutError when no coordinator comes.
+    """
+    async with asyncio.timeout(DESCRIBED_WITHIN_S):
+        return await _described(admin, group)
+
+
+@asking_a_coordinator
+async def _described(admin: Admin, group: str) -> DescribedGroup:
     (response,) = await admin.describe_consumer_groups([group])
     ((code, _, state, _, _, members, *_),) = response.groups
     if code:

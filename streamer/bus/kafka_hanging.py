@@ -9,15 +9,12 @@ ever. A later producer of the same transactional id can end it; how, only the co
 
 from __future__ import annotations
 
-import asyncio
-
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
-ASK_AGAIN_S = 0.1
-"""While the coordinator is not there yet, as when the cluster has never had a transaction."""
+from streamer.bus.kafka_errors import asking_a_coordinator
 
 _UNKNOWN_ID = 105
 """Nobody has used the transactional id; aiokafka has no class for it."""
@@ -74,6 +71,7 @@ class DescribeTransactions(Request[_Struct]):  # type: ignore[misc]  # aiokafka 
         return request_struct_class([self._transactional_id], {})
 
 
+@asking_a_coordinator
 async def was_committed(client: AIOKafkaClient, transactional_id: str) -> bool:
     """Whether the last transaction was decided to be committed. False where brokers cannot tell (before 3.0).
 
@@ -81,20 +79,12 @@ async def was_committed(client: AIOKafkaClient, transactional_id: str) -> bool:
 
     Raises KafkaError or OSError; waits for a coordinator as long as it takes.
     """
-    while True:
-        try:
-            node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
-            (described,) = (await client.send(node, DescribeTransactions(transactional_id))).transaction_states
-        except IncompatibleBrokerVersion:
-            return False
-        except KafkaError as exc:
-            if not exc.retriable:
-                raise
-        else:
-            code, _, state, *_ = described
-            if not code or code == _UNKNOWN_ID:
-                return state in _COMMITTED
-            error = for_code(code)(transactional_id)
-            if not error.retriable:
-                raise error
-        await asyncio.sleep(ASK_AGAIN_S)
+    node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+    try:
+        answer = await client.send(node, DescribeTransactions(transactional_id))
+    except IncompatibleBrokerVersion:
+        return False
+    ((code, _, state, *_),) = answer.transaction_states
+    if code and code != _UNKNOWN_ID:
+        raise for_code(code)(transactional_id)
+    return state in _COMMITTED

@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from streamer.bus.kafka import KafkaBus
 from streamer.bus.kafka_clients import KafkaClients
-from streamer.config import KafkaSettings, TopicSettings
+from streamer.config import KafkaSettings
 from streamer.model import Records
 from tests.support.kafka_broker import ALONE, Broker
 from tests.support.kafka_jars import check_java
@@ -22,10 +22,10 @@ UNVERIFIED = {"transaction.partition.verification.enable": "false"}
 """As before Kafka 3.6: a partition takes records of a transaction that its coordinator knows nothing of."""
 
 
-@pytest.fixture(scope="module")
-def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker on which a transaction can be left open."""
-    yield from required(one(tmp_path_factory.mktemp("forgetful")))
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of each test's own, on which a transaction can be left open."""
+    yield from required(one(tmp_path))
 
 
 @contextmanager
@@ -40,9 +40,8 @@ def one(directory: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def settings(forgetful: Broker, request: pytest.FixtureRequest) -> KafkaSettings:
-    topics = TopicSettings.under(request.node.name.replace("[", "-").replace("]", ""))
-    return KafkaSettings(bootstrap_servers=[forgetful.bootstrap_servers], topics=topics)
+def settings(forgetful: Broker) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=[forgetful.bootstrap_servers])
 
 
 async def leave_open(settings: KafkaSettings, *, is_commit: bool) -> None:
@@ -64,6 +63,16 @@ async def leave_open(settings: KafkaSettings, *, is_commit: bool) -> None:
 
 async def samples_of(bus: KafkaBus) -> list[bytes]:
     return [record.value async for record in bus.read("samples", last=None, follow=False)]
+
+
+@pytest.mark.kafka
+async def test_a_cluster_that_never_had_a_group_or_a_transaction_is_asked_until_it_has_coordinators(
+    settings: KafkaSettings,
+) -> None:
+    bus = KafkaBus(settings, shards=SHARDS, partitions=4)
+    await bus.open_to_reshape()
+    assert await bus.owners() == {}
+    await (await bus.acquire(0)).close()
 
 
 @pytest.mark.kafka
