@@ -13,7 +13,7 @@ from streamer.bus.kafka_check import RightsTrial
 from streamer.bus.kafka_clients import CLIENT_ID, Admin, Consumer, KafkaClients, TransactionalProducer
 from streamer.bus.kafka_errors import GRANT, explained
 from streamer.bus.kafka_group import describe, owners
-from streamer.bus.kafka_hanging import was_committed
+from streamer.bus.kafka_hanging import Forgotten, find_forgotten, was_committed
 from streamer.bus.kafka_membership import GroupMembership
 from streamer.bus.kafka_reshape import REPLACED_WITHIN_S, refuse_members, state_records, widen, write_at_once
 from streamer.bus.kafka_rights import Right, Rights, lacking
@@ -144,8 +144,7 @@ class KafkaBus:
             rights=self._rights.to_write(transactional_id),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
-            was_committed=lambda: self._was_committed(shard, transactional_id),
-            read_open=lambda: self._open_of(shard),
+            find_forgotten=lambda: self._find_forgotten(shard, transactional_id),
         )
         await writer.start()
         return writer
@@ -239,10 +238,14 @@ class KafkaBus:
                 ends = await self._high_watermarks(self._samples_of(shard))
         return {partition.partition: end for partition, end in ends.items()}
 
-    async def _was_committed(self, shard: int, transactional_id: str) -> bool:
-        with explained(f"Becoming the writer of shard {shard}", self._rights.to_write(transactional_id)):
-            async with asyncio.timeout(STALLED_AFTER_S), self._clients.raw() as client:
+    async def _find_forgotten(self, shard: int, transactional_id: str) -> Forgotten | None:
+        async def ask() -> bool | None:
+            async with self._clients.raw() as client:
                 return await was_committed(client, transactional_id)
+
+        with explained(f"Becoming the writer of shard {shard}", self._rights.to_write(transactional_id)):
+            async with asyncio.timeout(STALLED_AFTER_S):
+                return await find_forgotten(lambda: self._open_of(shard), ask)
 
     async def _open_of(self, shard: int) -> list[tuple[str, int]]:
         """The partitions that a shard writes in which a transaction is open, by topic and number."""
@@ -252,11 +255,9 @@ class KafkaBus:
                 shard, 1 if self._is_reshaping else self._shards, self._partitions
             )
         ]
-        with explained(f"Becoming the writer of shard {shard}", self._rights.to_see()):
-            async with asyncio.timeout(STALLED_AFTER_S):
-                ends = await self._high_watermarks(owned)
-                async with self._consumer(*{one.topic for one in owned}) as consumer:
-                    stable = await consumer.end_offsets(owned)
+        ends = await self._high_watermarks(owned)
+        async with self._consumer(*{one.topic for one in owned}) as consumer:
+            stable = await consumer.end_offsets(owned)
         return [(one.topic, one.partition) for one in owned if stable[one] < ends[one]]
 
     @property

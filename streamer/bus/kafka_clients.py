@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
 
 from streamer.bus.kafka_errors import KAFKA_FAILURES
+from streamer.bus.kafka_hanging import Forgotten
 from streamer.config import KafkaSettings
 from streamer.errors import ConfigurationError
 
@@ -197,16 +198,16 @@ class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka
 
     _closed: bool
 
-    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
-        """End what an earlier producer of the transactional id left open in partitions.
+    async def end(self, forgotten: Forgotten) -> None:
+        """End what is open of an earlier producer of the transactional id.
 
         A transaction of no records: the marker of its end in a partition ends whatever the producer's id has open
         there.
         """
         await self.begin_transaction()
-        for partition in partitions:
+        for partition in forgotten.partitions:
             self._txn_manager.maybe_add_partition_to_txn(TopicPartition(*partition))
-        await (self.commit_transaction() if is_commit else self.abort_transaction())
+        await (self.commit_transaction() if forgotten.is_commit else self.abort_transaction())
 
     async def abandon(self) -> None:
         """End its task and connections without sending what is pending; never raises, never takes long.

@@ -9,6 +9,10 @@ ever. A later producer of the same transactional id can end it; how, only the co
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -19,7 +23,46 @@ from streamer.bus.kafka_errors import asking_a_coordinator
 _UNKNOWN_ID = 105
 """Nobody has used the transactional id; aiokafka has no class for it."""
 
-_COMMITTED = frozenset({"PrepareCommit", "CompleteCommit"})
+_DECIDED = {"CompleteCommit": True, "CompleteAbort": False, "Empty": False}
+"""States of an id of which nothing is under way: whether its last transaction was committed, as far as is known."""
+
+LOOKS = 20
+LOOK_EVERY_S = 0.2
+"""A coordinator ends what it has decided on within milliseconds; what is open for so long, it has forgotten."""
+
+
+class Forgotten(NamedTuple):
+    """A transaction that is over for its coordinator, and open in partitions.
+
+    Attributes:
+        partitions: by topic and number.
+        is_commit: how it was decided.
+    """
+
+    partitions: list[tuple[str, int]]
+    is_commit: bool
+
+
+async def find_forgotten(
+    read_open: Callable[[], Awaitable[list[tuple[str, int]]]], ask: Callable[[], Awaitable[bool | None]]
+) -> Forgotten | None:
+    """What was forgotten of one transactional id, None when nothing was.
+
+    To be looked for before the next producer fences: then it is not known any more how it was decided.
+
+    Args:
+        read_open: the partitions that the id writes in which a transaction is open.
+        ask: whether the last transaction was committed; None while one is under way, which the fence ends.
+    """
+    found: Forgotten | None = None
+    for _ in range(LOOKS):
+        partitions = await read_open()
+        is_commit = await ask() if partitions else None
+        if is_commit is None:
+            return None
+        found = Forgotten(partitions, is_commit)
+        await asyncio.sleep(LOOK_EVERY_S)
+    return found
 
 
 class _Response(Response):  # type: ignore[misc]  # aiokafka is untyped
@@ -72,10 +115,10 @@ class DescribeTransactions(Request[_Struct]):  # type: ignore[misc]  # aiokafka 
 
 
 @asking_a_coordinator
-async def was_committed(client: AIOKafkaClient, transactional_id: str) -> bool:
-    """Whether the last transaction was decided to be committed. False where brokers cannot tell (before 3.0).
+async def was_committed(client: AIOKafkaClient, transactional_id: str) -> bool | None:
+    """Whether the last transaction of an id was committed; None while one is under way, or nobody can tell.
 
-    Write on the transactional id is enough. To be asked before the next producer fences: then it is forgotten.
+    Write on the transactional id is enough. Brokers before 3.0 cannot be asked.
 
     Raises KafkaError or OSError; waits for a coordinator as long as it takes.
     """
@@ -83,8 +126,8 @@ async def was_committed(client: AIOKafkaClient, transactional_id: str) -> bool:
     try:
         answer = await client.send(node, DescribeTransactions(transactional_id))
     except IncompatibleBrokerVersion:
-        return False
+        return None
     ((code, _, state, *_),) = answer.transaction_states
     if code and code != _UNKNOWN_ID:
         raise for_code(code)(transactional_id)
-    return state in _COMMITTED
+    return _DECIDED.get(state)

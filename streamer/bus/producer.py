@@ -17,6 +17,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streamer.bus.kafka_errors import GRANT, KAFKA_FAILURES, missing, translated
+from streamer.bus.kafka_hanging import Forgotten
 from streamer.bus.kafka_rights import Right, lacking
 from streamer.bus.shards import partition_of_notice
 from streamer.config import TopicSettings
@@ -32,10 +33,6 @@ START_DEADLINE_S = 15.0
 
 MAX_RECORDS = 1_000_000_000
 """Records of one producer before it is replaced: its sequence numbers turn negative at 2^31."""
-
-LOOKS_FOR_OPEN = 20
-LOOK_EVERY_S = 0.2
-"""Behind a fence the coordinator ends what was open within milliseconds; what is open for so long, it has forgotten."""
 
 _NO_HEADERS: list[tuple[str, bytes]] = []
 """aiokafka takes headers in a list only."""
@@ -81,8 +78,8 @@ class Producer(Protocol):
         """Commit."""
         ...
 
-    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
-        """End what earlier producers of the transactional id left open in partitions."""
+    async def end(self, forgotten: Forgotten) -> None:
+        """End what is open of earlier producers of the transactional id."""
         ...
 
     async def abandon(self) -> None:
@@ -101,8 +98,7 @@ class KafkaWriter:
         rights: those that it needs.
         read_state: reads the live state records behind the fence.
         read_ends: reads the ends of the shard's partitions of the samples topic behind the fence.
-        was_committed: asks how the last transaction was decided, before the fence.
-        read_open: looks for the shard's partitions in which a transaction is open, by topic and number.
+        find_forgotten: looks, before the fence, for a transaction that a broker has forgotten to end.
     """
 
     def __init__(
@@ -115,8 +111,7 @@ class KafkaWriter:
         rights: Sequence[Right],
         read_state: Callable[[], Awaitable[dict[bytes, bytes]]],
         read_ends: Callable[[], Awaitable[dict[int, int]]],
-        was_committed: Callable[[], Awaitable[bool]],
-        read_open: Callable[[], Awaitable[list[tuple[str, int]]]],
+        find_forgotten: Callable[[], Awaitable[Forgotten | None]],
     ) -> None:
         if not __debug__:
             raise RuntimeError("aiokafka guards its states with assert: do not run Python with -O")
@@ -127,18 +122,15 @@ class KafkaWriter:
         self._rights = rights
         self._read_state = read_state
         self._read_ends = read_ends
-        self._was_committed = was_committed
-        self._read_open = read_open
+        self._find_forgotten = find_forgotten
         self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
         self._records = 0
 
     async def start(self) -> None:
         """Fence every earlier writer of the shard. Raises BusUnreachable or BusRefused."""
-        was_committed = await self._was_committed()
-        producer = await self._begin()
+        await self._begin(await self._find_forgotten())
         try:
-            await self._end_forgotten(producer, is_commit=was_committed)
             self._ends = await self._read_ends()
         except BaseException:
             await self.close()
@@ -201,11 +193,14 @@ class KafkaWriter:
         what = f"The commit of shard {self._shard} has an unknown outcome ({type(error).__name__})."
         return OutcomeUnknown(what, "The ledger is read again and tells.")
 
-    async def _begin(self) -> Producer:
+    async def _begin(self, forgotten: Forgotten | None = None) -> None:
+        """Fence, and at once end what was forgotten: nobody else will know how."""
         producer = self._make_producer()
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 await producer.start()
+                if forgotten is not None:
+                    await producer.end(forgotten)
                 failpoint("producer.fenced")
         except BaseException as exc:
             await producer.abandon()
@@ -213,23 +208,9 @@ class KafkaWriter:
                 raise translated(exc, f"Becoming the writer of shard {self._shard}", self._rights) from exc
             raise
         self._producer, self._records = producer, 0
-        return producer
-
-    async def _end_forgotten(self, producer: Producer, *, is_commit: bool) -> None:
-        """End what stays open behind the fence, as the coordinator had decided: see ``kafka_hanging``."""
-        for _ in range(LOOKS_FOR_OPEN):
-            partitions = await self._read_open()
-            if not partitions:
-                return
-            await asyncio.sleep(LOOK_EVERY_S)
-        try:
-            async with asyncio.timeout(COMMIT_DEADLINE_S):
-                await producer.end(partitions, is_commit=is_commit)
-        except KAFKA_FAILURES as exc:
-            what = f"Ending the transaction that was left open in shard {self._shard}"
-            raise translated(exc, what, self._rights) from exc
-        names = [f"{topic}/{partition}" for topic, partition in partitions]
-        _log.warning("bus.transaction_ended", shard=self._shard, partitions=names, is_committed=is_commit)
+        if forgotten is not None:
+            names = [f"{topic}/{partition}" for topic, partition in forgotten.partitions]
+            _log.warning("bus.transaction_ended", shard=self._shard, partitions=names, is_committed=forgotten.is_commit)
 
     async def _replace(self) -> None:
         _log.info("bus.producer_replaced", shard=self._shard, records=self._records)

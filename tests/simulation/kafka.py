@@ -2,13 +2,15 @@
 
 What a real broker guarantees holds here too: a transaction is visible whole or not at all, a producer whose epoch is
 old writes nothing, ``init_transactions`` ends what its predecessor left open. What aiokafka gets wrong is modelled as
-it is: a commit succeeds though a batch was lost, and a delayed EndTxn ends whatever is open when it arrives.
+it is: a commit succeeds though a batch was lost, and a delayed EndTxn ends whatever is open when it arrives. So is
+what a broker gets wrong: now and then it restarts between deciding on a commit and marking it in every partition, and
+forgets to.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from streamer.bus.kafka_hanging import Forgotten, find_forgotten
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of
@@ -43,6 +46,13 @@ class Logged(NamedTuple):
     value: bytes | None
 
 
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+FORGOTTEN_SHARE = 0.3
+"""Of the commits that nobody hears of."""
+
+
 @dataclass
 class Transaction:
     """What is open under one transactional id."""
@@ -50,13 +60,27 @@ class Transaction:
     began_s: float
     records: list[Logged] = field(default_factory=list)
 
+    @property
+    def places(self) -> frozenset[Place]:
+        """The partitions that it has records in."""
+        return frozenset((record.topic, record.partition) for record in self.records)
+
 
 @dataclass
 class Coordinator:
-    """What the broker knows of one transactional id."""
+    """What the broker knows of one transactional id.
+
+    Attributes:
+        was_committed: how the last transaction was decided, unless a producer has begun since.
+        forgotten: a commit that was decided, and is not marked in every partition.
+        marked: where it is.
+    """
 
     epoch: int = 0
     open: Transaction | None = None
+    was_committed: bool = False
+    forgotten: Transaction | None = None
+    marked: frozenset[Place] = frozenset()
 
 
 Committed = Callable[[Mapping[bytes, bytes | None], list[Logged], int], None]
@@ -77,11 +101,12 @@ class Kafka:
         self.random = random
         self.is_away = False
         self.state: dict[int, dict[bytes, bytes]] = {}
-        self.ends: dict[tuple[str, int], int] = {}
+        self.ends: dict[Place, int] = {}
         self.log: list[Logged] = []
         """Everything but state that was committed, in the order of its commits."""
         self._coordinators: dict[str, Coordinator] = {}
         self._on_commit = on_commit
+        self._memory = Random("what brokers forget")
 
     def coordinator(self, transactional_id: str) -> Coordinator:
         """Of an id, its transaction aborted when it took too long."""
@@ -106,23 +131,51 @@ class Kafka:
         if coordinator.epoch != epoch:
             raise ProducerFenced
         transaction, coordinator.open = coordinator.open, None
-        if transaction is None:
-            return
+        coordinator.was_committed = True
+        if transaction is not None:
+            self._commit(int(transactional_id), transaction, transaction.places)
+
+    def is_forgotten(self) -> bool:
+        """Whether a commit that nobody hears of is one that is not marked everywhere."""
+        return self._memory.random() < FORGOTTEN_SHARE
+
+    def forget(self, transactional_id: str, epoch: int) -> None:
+        """An EndTxn that arrives and is decided on, but marked in some of the partitions only."""
+        coordinator = self.coordinator(transactional_id)
+        if coordinator.epoch != epoch:
+            raise ProducerFenced
+        transaction, coordinator.open = coordinator.open, None
+        if transaction is not None:
+            places = sorted(transaction.places)
+            coordinator.was_committed, coordinator.forgotten = True, transaction
+            coordinator.marked = frozenset(self._memory.sample(places, self._memory.randrange(len(places))))
+
+    def remember(self, transactional_id: str, *, is_commit: bool) -> None:
+        """A later producer ends what was forgotten: as it had been decided, or else it is torn."""
+        coordinator = self.coordinator(transactional_id)
+        transaction, coordinator.forgotten = coordinator.forgotten, None
+        if transaction is not None:
+            places = transaction.places if is_commit else coordinator.marked
+            self._commit(int(transactional_id), transaction, places)
+
+    def _commit(self, shard: int, transaction: Transaction, places: frozenset[Place]) -> None:
+        """Make visible what a transaction has in some partitions."""
         self._mark(transaction)
-        shard = int(transactional_id)
-        changes = {record.key: record.value for record in transaction.records if record.topic == STATE}
+        records = [record for record in transaction.records if (record.topic, record.partition) in places]
+        changes = {record.key: record.value for record in records if record.topic == STATE}
         live = self.state.setdefault(shard, {})
         for key, value in changes.items():
             if value is None:
                 live.pop(key, None)
             else:
                 live[key] = value
-        published = [record for record in transaction.records if record.topic != STATE]
+        published = [record for record in records if record.topic != STATE]
         self.log += published
         self._on_commit(changes, published, shard)
 
     def abort(self, coordinator: Coordinator) -> None:
         """End what is open without making it visible; it keeps its offsets."""
+        coordinator.was_committed = False
         transaction, coordinator.open = coordinator.open, None
         if transaction is not None:
             self._mark(transaction)
@@ -132,6 +185,7 @@ class Kafka:
         coordinator = self.coordinator(str(shard))
         self.abort(coordinator)
         coordinator.epoch += 1
+        coordinator.forgotten = None
         self.state[shard] = {}
 
     def append(self, topic: str, partition: int, records: Sequence[tuple[bytes, bytes | None]]) -> list[Logged]:
@@ -142,15 +196,24 @@ class Kafka:
 
     def _mark(self, transaction: Transaction) -> None:
         """The end of a transaction takes an offset of each of its partitions."""
-        for where in {(record.topic, record.partition) for record in transaction.records}:
+        for where in transaction.places:
             self.ends[where] += 1
 
     async def read(self, shard: int) -> dict[bytes, bytes]:
         """All that was committed before the call: waits for what is open, as long as the broker lets it be open."""
         await self.travel()
-        while self.coordinator(str(shard)).open is not None:  # noqa: ASYNC110  # of a model; time is virtual
+        while self._is_open(shard):  # noqa: ASYNC110  # of a model; time is virtual
             await asyncio.sleep(0.1)
         return dict(self.state.get(shard, {}))
+
+    def _is_open(self, shard: int) -> bool:
+        coordinator = self.coordinator(str(shard))
+        return coordinator.open is not None or (STATE, shard) in self.unmarked(shard)
+
+    def unmarked(self, shard: int) -> frozenset[Place]:
+        """Where a shard has something open that the coordinator has forgotten."""
+        coordinator = self.coordinator(str(shard))
+        return frozenset() if coordinator.forgotten is None else coordinator.forgotten.places - coordinator.marked
 
 
 class Batch:
@@ -223,15 +286,19 @@ class Producer:
         if kafka.swarm.strikes("commit_refused"):
             raise KafkaError
         self._coordinator()
+        is_lost = kafka.swarm.strikes("ack_lost")
+        if is_lost and kafka.is_forgotten():
+            kafka.forget(self._id, self._epoch)
+            raise KafkaError
         kafka.end(self._id, self._epoch)
         await self._gate.passed()
-        if kafka.swarm.strikes("ack_lost"):
+        if is_lost:
             if kafka.random.random() < 0.5:
                 raise KafkaError
             await asyncio.Event().wait()
 
-    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
-        raise AssertionError(f"nothing is open in {partitions}")
+    async def end(self, forgotten: Forgotten) -> None:
+        self._kafka.remember(self._id, is_commit=forgotten.is_commit)
 
     async def abandon(self) -> None:
         pass
@@ -278,8 +345,7 @@ class Bus:
             rights=(),
             read_state=lambda: self.read_state(shard),
             read_ends=lambda: self._read_ends(shard),
-            was_committed=_never,
-            read_open=_nowhere,
+            find_forgotten=lambda: find_forgotten(lambda: self._read_open(shard), lambda: self._was_committed(shard)),
         )
         await writer.start()
         return writer
@@ -305,17 +371,17 @@ class Bus:
         await self._reached()
         return {at: self._kafka.ends.get((SAMPLES, at), 0) for at in range(shard, PARTITIONS, self._shards)}
 
+    async def _was_committed(self, shard: int) -> bool | None:
+        await self._gate.passed()
+        coordinator = self._kafka.coordinator(str(shard))
+        return coordinator.was_committed if coordinator.open is None else None
+
+    async def _read_open(self, shard: int) -> list[Place]:
+        await self._gate.passed()
+        return sorted(self._kafka.unmarked(shard))
+
     async def _reached(self) -> None:
         await self._gate.passed()
         await asyncio.sleep(0.002)
         if self._kafka.is_away:
             raise BusUnreachable("The brokers are away.")
-
-
-async def _never() -> bool:
-    return False
-
-
-async def _nowhere() -> list[tuple[str, int]]:
-    """These brokers end what they have decided on."""
-    return []

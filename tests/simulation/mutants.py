@@ -306,7 +306,7 @@ MUTANTS = (
         "planner.plan",
         " and at_ns < now_ns",
         "",
-        seed=51,
+        survives="an earlier world showed it in seed 51, no likely seed of this one does; see test_plan_witness",
     ),
     Mutant(
         "beside_at_once",

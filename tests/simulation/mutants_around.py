@@ -47,12 +47,26 @@ AROUND = (
         seed=2,
     ),
     Mutant(
+        "forgotten_left_open",
+        "8: what a broker has forgotten to end holds up the ledger's readers until a later writer ends it",
+        "bus.producer",
+        "                    await producer.end(forgotten)\n",
+        "                    pass\n",
+    ),
+    Mutant(
+        "forgotten_aborted",
+        "8: what a broker has forgotten to end is ended as it had been decided",
+        "bus.producer",
+        "await producer.end(forgotten)",
+        "await producer.end(forgotten._replace(is_commit=False))",
+    ),
+    Mutant(
         "no_deadline",
         "aiokafka 4: retries have no deadline; each step of the producer gets one",
         "bus.producer",
         "COMMIT_DEADLINE_S = 5.0",
         "COMMIT_DEADLINE_S = 1e9",
-        seed=1943,
+        seed=4369,
     ),
     Mutant(
         "refusals_retried",

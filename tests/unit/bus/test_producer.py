@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from streamer.bus import producer as module
+from streamer.bus.kafka_hanging import Forgotten
 from streamer.bus.kafka_rights import Right
 from streamer.bus.producer import COMMIT_DEADLINE_S, START_DEADLINE_S, Batch, KafkaWriter
 from streamer.bus.shards import partition_of
@@ -66,7 +67,7 @@ class FakeProducer:
         self.sent: list[tuple[str, int, FakeBatch]] = []
         self.first = 100
         self.ends: dict[tuple[str, int], int] = {}
-        self.ended: tuple[list[tuple[str, int]], bool] | None = None
+        self.ended: Forgotten | None = None
 
     async def _step(self, name: str) -> None:
         self.done.append(name)
@@ -97,8 +98,8 @@ class FakeProducer:
     async def commit_transaction(self) -> None:
         await self._step("commit")
 
-    async def end(self, partitions: Iterable[tuple[str, int]], *, is_commit: bool) -> None:
-        self.ended = list(partitions), is_commit
+    async def end(self, forgotten: Forgotten) -> None:
+        self.ended = forgotten
         await self._step("end")
 
     async def abandon(self) -> None:
@@ -120,24 +121,19 @@ async def ends() -> dict[int, int]:
     return {2: 20, 6: 60}
 
 
-async def nowhere() -> list[tuple[str, int]]:
-    return []
-
-
 async def started(
     *producers: FakeProducer,
     read_ends: Callable[[], Awaitable[Any]] = ends,
-    read_open: Callable[[], Awaitable[list[tuple[str, int]]]] = nowhere,
-    is_decided: bool = False,
+    forgotten: Forgotten | None = None,
 ) -> KafkaWriter:
     rest = list(producers)
 
     async def read_state() -> dict[bytes, bytes]:
         return {}
 
-    async def was_committed() -> bool:
-        assert len(rest) == len(producers), "after the fence the coordinator has forgotten it"
-        return is_decided
+    async def find_forgotten() -> Forgotten | None:
+        assert len(rest) == len(producers), "behind the fence nobody knows how it was decided"
+        return forgotten
 
     writer = KafkaWriter(
         lambda: rest.pop(0),
@@ -147,8 +143,7 @@ async def started(
         rights=RIGHTS,
         read_state=read_state,
         read_ends=read_ends,
-        was_committed=was_committed,
-        read_open=read_open,
+        find_forgotten=find_forgotten,
     )
     await writer.start()
     return writer
@@ -231,46 +226,25 @@ async def test_a_writer_that_cannot_learn_where_the_samples_end_lets_go_of_its_p
     assert producer.done == ["start", "abandon"]
 
 
-OPEN = [("state", 2), ("samples", 6)]
+FORGOTTEN = Forgotten([("state", 2), ("samples", 6)], is_commit=True)
 
 
-@pytest.mark.parametrize("is_decided", [True, False])
-def test_what_stays_open_behind_the_fence_is_ended_as_the_coordinator_had_decided(is_decided: bool) -> None:
-    async def open_for_ever() -> list[tuple[str, int]]:
-        return OPEN
+async def test_what_was_forgotten_is_ended_behind_the_fence_before_anything_is_read() -> None:
+    producer = FakeProducer()
 
-    async def main() -> None:
-        producer = FakeProducer()
-        await started(producer, read_open=open_for_ever, is_decided=is_decided)
-        assert (producer.done, producer.ended) == (["start", "end"], (OPEN, is_decided))
+    async def read_ends() -> dict[int, int]:
+        assert producer.done == ["start", "end"]
+        return {}
 
-    run_virtually(main())
+    await started(producer, read_ends=read_ends, forgotten=FORGOTTEN)
+    assert producer.ended is FORGOTTEN
 
 
-def test_what_the_coordinator_ends_by_itself_within_seconds_is_left_to_it() -> None:
-    async def main() -> None:
-        producer, left = FakeProducer(), [OPEN, OPEN[:1], []]
-
-        async def open_for_a_moment() -> list[tuple[str, int]]:
-            return left.pop(0)
-
-        await started(producer, read_open=open_for_a_moment, is_decided=True)
-        assert (producer.done, left) == (["start"], [])
-
-    run_virtually(main())
-
-
-def test_a_writer_that_cannot_end_what_is_open_lets_go_of_its_producer() -> None:
-    async def open_for_ever() -> list[tuple[str, int]]:
-        return OPEN
-
-    async def main() -> None:
-        producer = FakeProducer(end=fails(ProducerFenced()))
-        with pytest.raises(BusUnreachable, match="left open in shard 2"):
-            await started(producer, read_open=open_for_ever)
-        assert producer.done == ["start", "end", "abandon"]
-
-    run_virtually(main())
+async def test_a_writer_that_cannot_end_what_was_forgotten_lets_go_of_its_producer() -> None:
+    producer = FakeProducer(end=fails(ProducerFenced()))
+    with pytest.raises(BusUnreachable, match="writer of shard 2"):
+        await started(producer, forgotten=FORGOTTEN)
+    assert producer.done == ["start", "end", "abandon"]
 
 
 ERRORS = [
@@ -378,7 +352,7 @@ def test_an_interpreter_without_assertions_is_refused() -> None:
     program = (
         "from streamer.bus.producer import KafkaWriter\n"
         "KafkaWriter(None, topics=None, partitions=None, shard=0, rights=(), read_state=None, read_ends=None,"
-        " was_committed=None, read_open=None)"
+        " find_forgotten=None)"
     )
     result = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=False)
     assert "do not run Python with -O" in result.stderr
