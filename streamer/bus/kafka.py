@@ -10,7 +10,7 @@ from secrets import token_hex
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streamer.bus.kafka_check import RightsTrial
-from streamer.bus.kafka_clients import CLIENT_ID, Admin, Consumer, KafkaClients, TransactionalProducer
+from streamer.bus.kafka_clients import CLIENT_ID, Admin, Consumer, KafkaClients, TransactionalProducer, closed
 from streamer.bus.kafka_errors import GRANT, explained
 from streamer.bus.kafka_group import describe, owners
 from streamer.bus.kafka_hanging import Forgotten, find_forgotten, was_committed
@@ -287,7 +287,7 @@ class KafkaBus:
                 await self._clients.start(admin)
             yield admin
         finally:
-            await admin.close()
+            await closed(admin.close())
 
     @asynccontextmanager
     async def _consumer(self, *topics: str, is_committed_only: bool = True) -> AsyncIterator[Consumer]:
@@ -298,7 +298,7 @@ class KafkaBus:
                 await consumer.see(*topics)
             yield consumer
         finally:
-            await consumer.stop()
+            await closed(consumer.stop())
 
 
 def _record(topic: str, message: ConsumerRecord[bytes, bytes]) -> Record:

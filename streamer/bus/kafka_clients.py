@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -94,7 +94,7 @@ class KafkaClients:
             await client.bootstrap()
             yield client
         finally:
-            await client.close()
+            await closed(client.close())
 
     def consumer(self, *, is_committed_only: bool = True) -> Consumer:
         """A consumer without a group, not started; partitions are assigned by hand."""
@@ -239,6 +239,18 @@ class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka
         for batches in (*accumulator._batches.values(), accumulator._pending_batches):
             for batch in batches:
                 yield from (batch.future, batch._drain_waiter)
+
+
+async def closed(closing: Awaitable[None]) -> None:
+    """Wait until a client is closed, and be cancelled all the same.
+
+    aiokafka 0.14 swallows a cancellation that comes while its client ends its task (``AIOKafkaClient.close``): whoever
+    was told to end would go on.
+    """
+    await closing
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _within(seconds: float, step: Any) -> None:
