@@ -127,6 +127,10 @@ class BusUnreachable(BusError):
     is_retryable = True
 
 
+class BusStalled(BusUnreachable):
+    """The bus answers, and what is asked for does not come: a transaction is open before it."""
+
+
 class BusRefused(BusError):
     """The broker refuses the credential or a right is missing. A person must act."""
 

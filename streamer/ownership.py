@@ -8,12 +8,12 @@ wrong costs a restart of the shard, never a sample.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import structlog
 
-from streamer.errors import BusError, OutcomeUnknown, ShardTaken
+from streamer.errors import BusError, BusStalled, OutcomeUnknown, ShardTaken
 from streamer.failpoints import failpoint
 from streamer.generation import Generation, Partitioned, Surroundings
 from streamer.ledger.codec import HEAD, decode_head
@@ -261,7 +261,14 @@ class Ownership:
         """
         if shard not in self._signed:
             return False
-        state = await self._patience.persist("bus.unreachable", "bus.reached", lambda: self._bus.read_state(shard))
+
+        async def look() -> Mapping[bytes, bytes]:
+            try:
+                return await self._bus.read_state(shard)
+            except BusStalled:  # what is open there, and forgotten, the next writer ends: that is to be this one
+                return {}
+
+        state = await self._patience.persist("bus.unreachable", "bus.reached", look)
         return HEAD in state and decode_head(state[HEAD]).owner != self._around.owner
 
     async def _generation(self, tenure: Tenure) -> None:

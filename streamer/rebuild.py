@@ -46,10 +46,6 @@ class Bus(Readable, Protocol):
         """Become the one writer of a shard."""
         ...
 
-    async def read_state(self, shard: int) -> dict[bytes, bytes]:
-        """The state records of a shard."""
-        ...
-
     @property
     def partitions(self) -> int:
         """Of the samples topic."""
@@ -112,10 +108,17 @@ class Rebuild:
         self._room_samples = int(settings.bus.ledger_memory) // BYTES_A_SAMPLE
 
     async def doubts(self) -> dict[int, str]:
-        """By shard, why its state cannot be believed; the others need no rebuild."""
+        """By shard, why its state cannot be believed; the others need no rebuild.
+
+        Whoever reads a state becomes its writer first: that ends what a broker has forgotten to end.
+        """
         found: dict[int, str] = {}
         for shard in range(self._shards):
-            records = await self._bus.read_state(shard)
+            writer = await self._bus.acquire(shard)
+            try:
+                records = await writer.restore()
+            finally:
+                await writer.close()
             try:
                 Ledger.restore(
                     records, shard=shard, shards=self._shards, partitions=self._bus.partitions, owner=self._owner

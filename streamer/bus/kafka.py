@@ -22,7 +22,7 @@ from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of, partitions_of_shard
 from streamer.config import KafkaSettings
-from streamer.errors import BusRefused, ConfigurationError
+from streamer.errors import BusRefused, BusStalled, ConfigurationError
 from streamer.model import NS_PER_MS
 
 POLL_MS = 200
@@ -152,24 +152,28 @@ class KafkaBus:
     async def read_state(self, shard: int) -> dict[bytes, bytes]:
         """The live state records of a shard: all that was committed before the call.
 
-        Behind a fence nothing can follow them. Raises BusUnreachable or BusRefused.
+        Behind a fence nothing can follow them. Raises BusStalled, BusUnreachable or BusRefused.
         """
         partition = TopicPartition(self._topics.state, shard)
         state: dict[bytes, bytes] = {}
         with explained(f"Reading the state of shard {shard}", [self._rights.on("Read", "state")]):
-            async with asyncio.timeout(STALLED_AFTER_S) as patience:
-                end = (await self._high_watermarks([partition]))[partition]
-                async with self._consumer(partition.topic) as consumer:
-                    consumer.assign([partition])
-                    await consumer.seek_to_beginning(partition)
-                    while await consumer.position(partition) < end:
-                        for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                            patience.reschedule(asyncio.get_running_loop().time() + STALLED_AFTER_S)
-                            for message in messages:
-                                if message.value is None:
-                                    state.pop(message.key, None)
-                                else:
-                                    state[message.key] = message.value
+            try:
+                async with asyncio.timeout(STALLED_AFTER_S) as patience:
+                    end = (await self._high_watermarks([partition]))[partition]
+                    async with self._consumer(partition.topic) as consumer:
+                        consumer.assign([partition])
+                        await consumer.seek_to_beginning(partition)
+                        while await consumer.position(partition) < end:
+                            for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                                patience.reschedule(asyncio.get_running_loop().time() + STALLED_AFTER_S)
+                                for message in messages:
+                                    if message.value is None:
+                                        state.pop(message.key, None)
+                                    else:
+                                        state[message.key] = message.value
+            except TimeoutError as exc:
+                what = f"Reading the state of shard {shard} makes no progress."
+                raise BusStalled(what, "Check the brokers, and whether a transaction is open there.") from exc
         return state
 
     async def read(

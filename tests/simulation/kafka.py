@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from streamer.bus.kafka import STALLED_AFTER_S
 from streamer.bus.kafka_hanging import Forgotten, find_forgotten
 from streamer.bus.producer import KafkaWriter
 from streamer.bus.records import Record
 from streamer.bus.shards import partition_of
 from streamer.config import TopicSettings
-from streamer.errors import BusUnreachable
+from streamer.errors import BusStalled, BusUnreachable
 from streamer.ownership import Membership
 from tests.simulation.processes import Gate
 from tests.simulation.swarm import Swarm
@@ -202,8 +203,11 @@ class Kafka:
     async def read(self, shard: int) -> dict[bytes, bytes]:
         """All that was committed before the call: waits for what is open, as long as the broker lets it be open."""
         await self.travel()
-        while self._is_open(shard):  # noqa: ASYNC110  # of a model; time is virtual
+        began_s = self.now_s()
+        while self._is_open(shard):
             await asyncio.sleep(0.1)
+            if self.now_s() - began_s > STALLED_AFTER_S:
+                raise BusStalled("what is open there is not ended")
         return dict(self.state.get(shard, {}))
 
     def _is_open(self, shard: int) -> bool:
