@@ -58,7 +58,7 @@ def test_crashes_at_any_moment_lose_and_double_nothing(seed: int) -> None:
     run_virtually(main())
 
 
-@pytest.mark.parametrize("fault", ["lost", "unknown"])
+@pytest.mark.parametrize("fault", ["lost", "unknown", "forgotten"])
 def test_a_commit_with_an_unknown_outcome_is_settled_by_the_stored_ledger(fault: str) -> None:
     async def main() -> None:
         site = Site()

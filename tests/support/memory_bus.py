@@ -10,7 +10,7 @@ from aiokafka.partitioner import murmur2
 
 from streamer.bus.membership import Alone
 from streamer.bus.records import Record
-from streamer.errors import BusUnreachable, OutcomeUnknown
+from streamer.errors import BusStalled, BusUnreachable, OutcomeUnknown
 from streamer.model import Closing, Notice, Records
 from tests.support.group import Group, Member
 
@@ -26,8 +26,10 @@ class MemoryBus:
         notices: committed notices in order.
         commits: how many commits succeeded.
         broken: how many did not, or were cut short.
-        fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after.
+        fail_commits: the next commits that fail: ``"lost"`` before they happen, ``"unknown"`` after; ``"forgotten"`` as
+            these, and nobody can read the shard's state until it has another writer.
         commit_s: how long a commit takes.
+        forgotten: shards whose state nobody can read.
         acquired_s: how long it takes to become a writer.
         is_reachable: whether ``open`` and ``acquire`` work.
         group: shares the shards out; None when one process has all.
@@ -45,6 +47,7 @@ class MemoryBus:
         self.commits = 0
         self.broken = 0
         self.fail_commits: list[str] = []
+        self.forgotten: set[int] = set()
         self.is_reachable = True
         self.writers: dict[int, MemoryWriter] = {}
         self.group: Group | None = None
@@ -56,11 +59,14 @@ class MemoryBus:
     async def acquire(self, shard: int) -> MemoryWriter:
         self._reach()
         await asyncio.sleep(self.acquired_s)
+        self.forgotten.discard(shard)
         self.writers[shard] = writer = MemoryWriter(self, shard)
         return writer
 
     async def read_state(self, shard: int) -> dict[bytes, bytes]:
         self._reach()
+        if shard in self.forgotten:
+            raise BusStalled("A transaction is open in the state.")
         return dict(self.state.get(shard, {}))
 
     def membership(self) -> Alone | Member:
@@ -140,7 +146,9 @@ class MemoryWriter:
                 live[key] = value
         self._bus.commits += 1
         self._bus.broken -= 1
-        if fault == "unknown":
+        if fault == "forgotten":
+            self._bus.forgotten.add(self._shard)
+        if fault in ("unknown", "forgotten"):
             self._is_dead = True
             raise OutcomeUnknown("The commit's answer was lost.")
 
