@@ -90,9 +90,9 @@ def test_all_bounds_are_multiples_of_the_quantum_and_windows_are_not_empty(situa
 
 @given(SITUATIONS)
 def test_no_query_but_a_repair_begins_below_the_floor_or_past_the_frontier(situation: tuple[Standing, int]) -> None:
-    _, place, queries = all_planned(situation)
+    group, place, queries = all_planned(situation)
     for query in queries:
-        if query.lane is not Lane.REPAIR:
+        if query.lane is not Lane.REPAIR and not group.stream.is_live_first:  # that skips, and makes a hole of it
             assert place.floor_ns <= query.window.start_ns <= place.frontier_ns
 
 
