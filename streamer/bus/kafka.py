@@ -154,26 +154,29 @@ class KafkaBus:
 
         Behind a fence nothing can follow them. Raises BusStalled, BusUnreachable or BusRefused.
         """
-        partition = TopicPartition(self._topics.state, shard)
-        state: dict[bytes, bytes] = {}
         with explained(f"Reading the state of shard {shard}", [self._rights.on("Read", "state")]):
             try:
-                async with asyncio.timeout(STALLED_AFTER_S) as patience:
-                    end = (await self._high_watermarks([partition]))[partition]
-                    async with self._consumer(partition.topic) as consumer:
-                        consumer.assign([partition])
-                        await consumer.seek_to_beginning(partition)
-                        while await consumer.position(partition) < end:
-                            for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                                patience.reschedule(asyncio.get_running_loop().time() + STALLED_AFTER_S)
-                                for message in messages:
-                                    if message.value is None:
-                                        state.pop(message.key, None)
-                                    else:
-                                        state[message.key] = message.value
+                return await self._read_state(TopicPartition(self._topics.state, shard))
             except TimeoutError as exc:
                 what = f"Reading the state of shard {shard} makes no progress."
                 raise BusStalled(what, "Check the brokers, and whether a transaction is open there.") from exc
+
+    async def _read_state(self, partition: TopicPartition) -> dict[bytes, bytes]:
+        """Raises TimeoutError when there is no progress."""
+        state: dict[bytes, bytes] = {}
+        async with asyncio.timeout(STALLED_AFTER_S) as patience:
+            end = (await self._high_watermarks([partition]))[partition]
+            async with self._consumer(partition.topic) as consumer:
+                consumer.assign([partition])
+                await consumer.seek_to_beginning(partition)
+                while await consumer.position(partition) < end:
+                    for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                        patience.reschedule(asyncio.get_running_loop().time() + STALLED_AFTER_S)
+                        for message in messages:
+                            if message.value is None:
+                                state.pop(message.key, None)
+                            else:
+                                state[message.key] = message.value
         return state
 
     async def read(

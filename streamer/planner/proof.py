@@ -136,8 +136,11 @@ class Proof:
             shown_ns = [at for column in answer.columns.values() for at in column.instants_ns]
             old_ns = [at for at in shown_ns if at < old.end_ns]
             seen_ns, end_ns = (old_ns, old.end_ns) if old_ns else (shown_ns, query.asked.end_ns)
-            starts_ns = (min(align_down(at, quantum_ns), end_ns - piece_ns) for at in (max(seen_ns), min(seen_ns)))
-            ends = [Interval(max(old.start_ns, at), max(old.start_ns, at) + piece_ns) for at in starts_ns]
+            latest_ns = end_ns - piece_ns
+            starts_ns = [
+                max(old.start_ns, min(align_down(at, quantum_ns), latest_ns)) for at in (max(seen_ns), min(seen_ns))
+            ]
+            ends = [Interval(at, at + piece_ns) for at in starts_ns]
         else:
             first_ns = max(_first_rows_ns(answer, old, quantum_ns), default=old.start_ns)
             last_ns = min(_last_rows_ns(answer, old, quantum_ns), default=old.end_ns)

@@ -45,8 +45,8 @@ class Shown:
         self.read: dict[int, list[Interval]] = {}
         self.left_out: dict[int, list[Interval]] = {}
         self.spoilt: dict[int, list[Interval]] = {}
-        self._first_whole: dict[int, dict[int, int]] = {}
-        self._first_part: dict[int, dict[int, int]] = {}
+        self._seconds: dict[int, set[int]] = {}
+        self._earliest: dict[int, dict[int, int]] = {}
         self._whole: dict[int, list[tuple[Interval, int]]] = {}
 
     def deliver(self, about: About) -> None:
@@ -62,10 +62,10 @@ class Shown:
                 self.read[index] = _joined([*self.read.get(index, []), asked])
         for index, part in about.whole.items():
             self._whole.setdefault(index, []).append((part, now_ns))
-            for first, seconds in ((self._first_whole, _seconds(part)), (self._first_part, _touched(part))):
-                earliest = first.setdefault(index, {})
-                for second in seconds:
-                    earliest[second] = min(earliest.get(second, now_ns), now_ns)
+            self._seconds.setdefault(index, set()).update(_seconds(part))
+            earliest = self._earliest.setdefault(index, {})
+            for second in _touched(part):
+                earliest[second] = min(earliest.get(second, now_ns), now_ns)
 
     def forget(self, before_ns: int) -> None:
         """What answers have shown of what is before is not looked at any more."""
@@ -74,16 +74,16 @@ class Shown:
                 lists[index] = [part for part in parts if part.end_ns > before_ns]
         for index, shown in self._whole.items():
             self._whole[index] = [one for one in shown if one[0].end_ns > before_ns]
-        for first in (self._first_whole, self._first_part):
-            for index, earliest in first.items():
-                first[index] = {at: now_ns for at, now_ns in earliest.items() if at >= before_ns // NS_PER_S}
+        first = before_ns // NS_PER_S
+        for index, seconds in self._seconds.items():
+            self._seconds[index] = {at for at in seconds if at >= first}
+        for index, earliest in self._earliest.items():
+            self._earliest[index] = {at: now_ns for at, now_ns in earliest.items() if at >= first}
 
     def whole_since_ns(self, index: int, instant_ns: int) -> int | None:
         """What was visible at this time was shown to somebody: the earliest time of all answers about an instant."""
         second = instant_ns // NS_PER_S
-        if second not in self._first_whole.get(index, {}):
-            return None
-        return self._first_part[index][second]
+        return self._earliest[index][second] if second in self._seconds.get(index, ()) else None
 
     def unseen_at(self, index: int, interval: Interval, age_ns: int) -> Interval | None:
         """The first part of an interval that no answer has shown whole so long after its instants."""
